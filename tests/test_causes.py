@@ -105,6 +105,7 @@ async def first_message(store: Store[str], stream: str) -> Point:
     return entry.message
 
 
+@pytest.mark.clause("LIF-22")
 async def test_errors_never_show_stored_data(
     store: Store[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -167,6 +168,7 @@ async def test_errors_never_show_stored_data(
     assert CANARY not in caplog.text
 
 
+@pytest.mark.clause("LIF-22")
 async def test_error_of_closed_store_shows_no_names(store: Store[str]) -> None:
     await store.close()
     try:
@@ -182,6 +184,7 @@ async def test_error_of_closed_store_shows_no_names(store: Store[str]) -> None:
         await store.open()
 
 
+@pytest.mark.clause("LIF-22")
 @pytest.mark.parametrize("kind", ["redis", "valkey"])
 async def test_access_rule_error_shows_no_user_or_key(kind: str) -> None:
     server = servers.or_skip("valkey")
@@ -232,6 +235,7 @@ async def test_no_error_while_connecting_shows_the_login(kind: str) -> None:
         await adapter.close()
 
 
+@pytest.mark.clause("LIF-22")
 async def test_no_error_of_a_lost_connection_shows_names() -> None:
     for kind in ("redis", "valkey"):
         with servers.start("valkey") as server:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 BACKENDS: Final = ["memory", "memory-named", "sqlite", "sqlite-memory", "redis", "valkey"]
 ROUNDS: Final = 100
+LIMIT: Final = 30.0
 _FILES: Final = Path("/proc/self/fd")
 
 
@@ -66,18 +68,24 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(url: str, request: pytest.FixtureRequest) -> Generator[Store[str]]:
-    made = Store.from_url(url, service=f"loops-{abs(hash(request.node.nodeid))}")
+    service = f"loops-{abs(hash(request.node.nodeid))}"
+    made = Store.from_url(url, service=service)
     yield made
-    asyncio.run(tidied(made))
+    asyncio.run(tidied(made, service))
 
 
-async def tidied(store: Store[str]) -> None:
+async def tidied(store: Store[str], service: str) -> None:
+    """Remove all keys of the service, and close the store."""
+    adapter: Any = store.adapter
     await store.open()
-    for namespace in ("kv", "counter", "claim", "streams"):
-        async for key in store.dev.iterate("*", namespace=namespace):
-            if namespace == "kv":
-                await store.kv.remove(key)
+    await adapter.delete_prefix(f"igniter:store:{service}:")
+    left = [
+        key
+        for namespace in ("kv", "counter", "claim", "streams")
+        async for key in store.dev.iterate("*", namespace=namespace)
+    ]
     await store.close()
+    assert left == []
 
 
 @pytest.fixture(
@@ -145,6 +153,7 @@ CALLS: Final[dict[str, Callable[[Store[str]], Awaitable[Any]]]] = {
 }
 
 
+@pytest.mark.clause("LIF-12", "LIF-16")
 @pytest.mark.parametrize("call", CALLS)
 def test_call_works_when_loop_has_ended(store: Store[str], run: Any, call: str) -> None:
     async def used() -> None:
@@ -161,17 +170,25 @@ def test_call_works_when_loop_has_ended(store: Store[str], run: Any, call: str) 
     assert run(again()) in {"before", 1}
 
 
+@pytest.mark.clause("LIF-16")
 def test_every_call_works_in_loop_of_its_own(store: Store[str], run: Any) -> None:
+    failed: dict[str, StoreError] = {}
     for name, call in CALLS.items():
-        run(awaited(call, store))
+        try:
+            run(awaited(call, store))
+        except StoreError as error:
+            failed[name] = error
         if name == "async with":
             run(store.open())
+
+    assert failed == {}, "calls that failed in a loop of their own"
 
 
 async def awaited(call: Any, *arguments: Any, **options: Any) -> Any:
     return await call(*arguments, **options)
 
 
+@pytest.mark.clause("LIF-12")
 def test_value_survives_end_of_loop(store: Store[str], run: Any) -> None:
     run(awaited(store.kv.set, "k", "value"))
     run(awaited(store.kv.get, "k"))
@@ -179,6 +196,7 @@ def test_value_survives_end_of_loop(store: Store[str], run: Any) -> None:
     assert run(awaited(store.kv.get, "k")) == "value"
 
 
+@pytest.mark.clause("LIF-2", "LIF-8", "LIF-16")
 def test_close_works_when_loop_has_ended(store: Store[str], run: Any) -> None:
     run(awaited(store.kv.set, "k", 1))
 
@@ -192,6 +210,7 @@ def test_close_works_when_loop_has_ended(store: Store[str], run: Any) -> None:
     assert run(awaited(store.kv.get, "k")) == 1
 
 
+@pytest.mark.clause("LIF-16")
 def test_subscription_can_be_cancelled_when_loop_has_ended(store: Store[str], run: Any) -> None:
     subscription = run(awaited(store.events.subscribe, "e", print))
 
@@ -201,6 +220,7 @@ def test_subscription_can_be_cancelled_when_loop_has_ended(store: Store[str], ru
     assert subscription.is_live is False
 
 
+@pytest.mark.clause("LIF-16")
 def test_subscription_ends_with_its_loop(store: Store[str], run: Any) -> None:
     received: list[Any] = []
     subscription = run(awaited(store.events.subscribe, "e", received.append))
@@ -218,7 +238,8 @@ def test_subscription_ends_with_its_loop(store: Store[str], run: Any) -> None:
     assert subscription.is_live is False
 
 
-def test_listening_says_that_its_loop_has_ended(store: Store[str], run: Any) -> None:
+@pytest.mark.clause("LIF-16")
+def test_listening_raises_when_its_loop_has_ended(store: Store[str], run: Any) -> None:
     stream = store.events.listen("e")
     run(stream.__aenter__())
 
@@ -230,7 +251,8 @@ def test_listening_says_that_its_loop_has_ended(store: Store[str], run: Any) -> 
     run(stream.__aexit__(None, None, None))
 
 
-def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> None:
+@pytest.mark.clause("LIF-16")
+def test_call_in_flight_leaves_next_loop_working(store: Store[str], run: Any) -> None:
     """A blocking read, and an opening, are in progress when the loop ends."""
 
     async def interrupted() -> None:
@@ -279,6 +301,7 @@ def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> 
             task._log_destroy_pending = False
 
 
+@pytest.mark.clause("LIF-16")
 def test_opening_may_be_cut_off_anywhere(store: Store[str], run: Any) -> None:
     """The loop ends while the store is being opened, at a different step each time.
 
@@ -348,6 +371,7 @@ def test_second_store_keeps_connection_reopened_by_first(url: str, run: Any) -> 
     run(both())
 
 
+@pytest.mark.clause("LIF-12")
 def test_module_level_store_serves_every_request(store: Store[str]) -> None:
     """Async views of Flask run each request in a thread and a loop of its own."""
 
@@ -364,6 +388,7 @@ def test_module_level_store_serves_every_request(store: Store[str]) -> None:
     assert answers == [answers[0] + number for number in range(5)]
 
 
+@pytest.mark.clause("LIF-13")
 @pytest.mark.parametrize("subscribes", [False, True])
 def test_loops_leave_no_thread_and_no_file(url: str, run: Any, *, subscribes: bool) -> None:
     store = Store.from_url(url, service="loops")
@@ -390,7 +415,8 @@ def test_loops_leave_no_thread_and_no_file(url: str, run: Any, *, subscribes: bo
             for _ in range(ROUNDS if run is run_asyncio else 20):
                 run(use())
             wait_until(
-                lambda: all(now <= then + 2 for now, then in zip(settled(), before, strict=True))
+                lambda: all(now <= then + 2 for now, then in zip(settled(), before, strict=True)),
+                f"threads or files are left, beyond the {before} of before,",
             )
         finally:
             gc.enable()
@@ -398,13 +424,11 @@ def test_loops_leave_no_thread_and_no_file(url: str, run: Any, *, subscribes: bo
         gc.collect()
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(3_000):
-        if holds():
-            return
-        pause.wait(0.01)
-    raise AssertionError("not within 30 seconds")
+def wait_until(holds: Callable[[], bool], failure: str) -> None:
+    end = time.monotonic() + LIMIT
+    while not holds():
+        assert time.monotonic() < end, f"{failure} after {LIMIT:g} seconds"
+        time.sleep(0.01)
 
 
 # Two loops at once
@@ -421,6 +445,7 @@ def other_loop() -> Generator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
+@pytest.mark.clause("LIF-11")
 def test_second_living_loop_is_refused_by_every_call(
     store: Store[str], other_loop: asyncio.AbstractEventLoop
 ) -> None:
@@ -452,10 +477,11 @@ def test_second_living_loop_is_refused_by_every_call(
     assert "one store per loop" in message
     assert subscription.is_live
     there(store.events.publish, "e", 2)
-    wait_until(lambda: [event.data for event in received] == [2])
+    wait_until(lambda: [event.data for event in received] == [2], "the event isn't delivered there")
     there(store.close)
 
 
+@pytest.mark.clause("LIF-8")
 def test_closed_store_can_move_to_other_running_loop(
     store: Store[str], other_loop: asyncio.AbstractEventLoop
 ) -> None:

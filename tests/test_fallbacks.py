@@ -1,5 +1,7 @@
 """Without valkey-glide, the Redis backend serves the URLs of the Valkey backend."""
 
+# no clause: the contract doesn't cover the choice of a backend for a URL.
+
 from __future__ import annotations
 
 import subprocess

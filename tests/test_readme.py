@@ -1,5 +1,7 @@
 """The README's first code block, as a new user runs it."""
 
+# no clause: the contract doesn't cover the README.
+
 from __future__ import annotations
 
 import re

@@ -3,6 +3,8 @@
 No command ever prints a secret.
 """
 
+# no clause: the contract doesn't cover the command line.
+
 from __future__ import annotations
 
 import json
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from igniter_store import backends
 from igniter_store_cli import main, ping
+from igniter_store_cli.program import parser
 from igniter_store_memory import MemoryAdapter
 
 if TYPE_CHECKING:
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 
 LIMIT = 60.0  # seconds; a busy machine takes some for an interpreter
 SECRET = "hunter2"  # noqa: S105 - not a real password
-COMMANDS = ("demo", "backends", "ping", "get", "set", "remove", "ttl", "scan")
+LIMIT = 60.0
+COMMANDS = ("demo", "backends", "ping", "get", "set", "remove", "ttl", "scan", "backup")
 GROUPED = (
     "events publish",
     "events tail",
@@ -34,6 +38,8 @@ GROUPED = (
     "streams tail",
     "streams groups",
     "streams pending",
+    "streams drop",
+    "streams destroy",
     "claims ls",
 )
 
@@ -71,7 +77,7 @@ def test_the_entry_point_is_main() -> None:
 
 
 @pytest.mark.usefixtures("url")
-def test_a_value_that_was_set_can_be_got(capsys: pytest.CaptureFixture[str]) -> None:
+def test_get_prints_the_value_of_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["set", "user:1", '{"name": "Zoë", "tags": [1, null]}']) == 0
     assert main(["get", "user:1"]) == 0
 
@@ -171,7 +177,7 @@ def test_ttl_distinguishes_expiring_and_permanent_keys(capsys: pytest.CaptureFix
     main(["set", "short", "1", "--ttl", "60"])
     main(["set", "stays", "1"])
 
-    assert 59 < answer(capsys, "ttl", "short")["ttl"] <= 60
+    assert 30 < answer(capsys, "ttl", "short")["ttl"] <= 60
     assert answer(capsys, "ttl", "stays") == {"key": "stays", "found": True, "ttl": None}
     assert main(["ttl", "short"]) == 0
     assert main(["ttl", "stays"]) == 0
@@ -179,7 +185,7 @@ def test_ttl_distinguishes_expiring_and_permanent_keys(capsys: pytest.CaptureFix
 
 
 @pytest.mark.usefixtures("url")
-def test_remove_says_how_many_were_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_remove_prints_how_many_keys_it_removed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["set", "a", "1"])
     main(["set", "b", "1"])
     capsys.readouterr()
@@ -249,7 +255,7 @@ def test_ping_names_backend(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(capsys, "ping")["backend"] == "memory"
 
 
-def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_option_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
         main(["--version"])
 
@@ -414,7 +420,23 @@ def test_missing_key_names_service_of_environment(
     assert "no key 'x' in service 'api'" in capsys.readouterr().err
 
 
-def test_nothing_of_rich_is_imported_for_a_program() -> None:
+def commands_of(of: Any, *words: str) -> Iterator[str]:
+    """Yield every command of a parser, as its words."""
+    groups: list[dict[str, Any]] = [
+        action.choices for action in of._actions if hasattr(action.choices, "items")
+    ]
+    if not groups:
+        yield " ".join(words)
+    for group in groups:
+        for word, command in group.items():
+            yield from commands_of(command, *words, word)
+
+
+def test_the_tests_list_every_command() -> None:
+    assert sorted(commands_of(parser())) == sorted([*COMMANDS, *GROUPED])
+
+
+def test_json_output_does_not_import_rich() -> None:
     check = (
         "import sys; from igniter_store_cli import main; main(['ping', '--json']); sys.exit('rich' "
         "in sys.modules)"

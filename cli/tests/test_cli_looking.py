@@ -72,14 +72,16 @@ def test_tail_prints_newest_entries_until_time_limit(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == ""
 
 
-def test_a_stream_that_is_not_there_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_stream_is_printed_as_empty(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["streams", "tail", "none", "--for", "0.01"]) == 0
     assert answer(capsys, "streams", "groups", "none") == {"stream": "none", "groups": []}
     assert main(["streams", "groups", "none"]) == 0
     assert capsys.readouterr().out == "There are no groups.\n"
 
 
-def test_the_length_of_a_stream_is_kept(capsys: pytest.CaptureFixture[str], url: str) -> None:
+def test_append_with_max_len_limits_the_stream(
+    capsys: pytest.CaptureFixture[str], url: str
+) -> None:
     for number in range(5):
         answer(capsys, "streams", "append", "orders", str(number), "--max-len", "0")
 
@@ -118,7 +120,7 @@ def test_groups_and_pending_are_listed_without_changes(
     assert [row.split()[:2] for row in rows] == [[ids[0], "worker-1"], [ids[1], "worker-1"]]
 
 
-def test_an_unknown_group_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_group_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["streams", "append", "orders", "1"]) == 0
     capsys.readouterr()
 
@@ -161,7 +163,7 @@ def test_publish_reports_zero_subscribers(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == "0 subscribers received it\n"
 
 
-def test_listening_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tail_ends_after_its_time_limit(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["events", "tail", "user:*", "--for", "0.05"]) == 0
 
     out, err = capsys.readouterr()
@@ -189,7 +191,7 @@ def test_wrong_usage_is_exit_code_2(
     assert capsys.readouterr().err.startswith("usage: igniter-store")
 
 
-def test_a_pattern_is_nothing_to_publish_under(capsys: pytest.CaptureFixture[str]) -> None:
+def test_publish_refuses_a_pattern(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["events", "publish", "user:*", "1"]) == 1
 
     assert "STORE_INVALID_EVENT_NAME" in capsys.readouterr().err
@@ -209,7 +211,9 @@ def test_stored_escape_sequences_are_not_printed(
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_bad_claim_hides_no_other(capsys: pytest.CaptureFixture[str], url: str) -> None:
+def test_undecodable_claim_is_listed_among_others(
+    capsys: pytest.CaptureFixture[str], url: str
+) -> None:
     async def work(store: Store[str]) -> None:
         adapter: Any = store.adapter
         await store.claim.once("a", "w1")
@@ -229,7 +233,9 @@ def test_bad_claim_hides_no_other(capsys: pytest.CaptureFixture[str], url: str) 
     assert "b      (can't be decoded)  never" in capsys.readouterr().out
 
 
-def test_bad_entry_is_shown_among_others(capsys: pytest.CaptureFixture[str], url: str) -> None:
+def test_undecodable_entry_is_printed_among_others(
+    capsys: pytest.CaptureFixture[str], url: str
+) -> None:
     async def work(store: Store[str]) -> list[str]:
         adapter: Any = store.adapter
         key = "igniter:store:api:streams:jobs"
@@ -319,7 +325,9 @@ KEYS = [
 
 @pytest.mark.clause("SCN-8")
 @pytest.mark.parametrize("key", KEYS, ids=ascii)
-def test_printed_key_is_taken_back(key: str, capsys: pytest.CaptureFixture[str], url: str) -> None:
+def test_printed_key_is_accepted_as_argument(
+    key: str, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
     async def work(store: Store[str]) -> None:
         await store.kv.set(key, "found")
 

@@ -94,7 +94,7 @@ def test_call_that_blocks_event_loop_is_ended(name: str, monkeypatch: pytest.Mon
 
 
 @needs_an_alarm
-def test_a_call_that_takes_no_cancellation_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_that_ignores_cancellation_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     end = ending(TakesNoCancellation, GETDEL, monkeypatch)
 
     assert end.state is State.FAILED
@@ -139,7 +139,7 @@ def test_alarm_in_a_finalizer_rings_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @needs_an_alarm
-def test_nothing_is_left_of_a_watch() -> None:
+def test_watch_leaves_no_handler_and_no_timer() -> None:
     before = signal.getsignal(signal.SIGALRM)
     with pytest.raises(ZeroDivisionError), Watch(1):
         raise ZeroDivisionError

@@ -119,7 +119,7 @@ def test_broken_adapter_exits_with_1_and_details(run_command: Any) -> None:
     assert "broken: not conformant to contract 1: KV-1" in result.out
 
 
-def test_a_class_brings_its_known_failures(run_command: Any) -> None:
+def test_known_failures_of_a_class_are_used(run_command: Any) -> None:
     result = run_command(
         "run", "adapters_of_mine:Suite", "--test", ONE, "--contract", "1", "--json"
     )
@@ -130,7 +130,7 @@ def test_a_class_brings_its_known_failures(run_command: Any) -> None:
     assert result.document["judged"][0]["sentence"].endswith("except KV-1 (known failing)")
 
 
-def test_workers_find_the_harness_too(run_command: Any) -> None:
+def test_xdist_workers_find_the_harness(run_command: Any) -> None:
     result = run_command(
         "run",
         "adapters_of_mine:ready",
@@ -171,7 +171,7 @@ def test_reports_of_several_runs_become_one_matrix(run_command: Any, directory: 
     assert (directory / "both.svg").read_text().startswith("<svg")
 
 
-def test_configuration_of_the_directory_has_no_say(
+def test_configuration_of_the_directory_is_ignored(
     run_command: Any, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (directory / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
@@ -285,16 +285,14 @@ def test_wrong_name_exits_with_2_and_one_line(run_command: Any) -> None:
         (["-k", "a", "--clause", "KV-1"], "not allowed with argument"),
     ],
 )
-def test_wrong_arguments_end_with_2_before_anything_runs(
-    run_command: Any, arguments: list[str], words: str
-) -> None:
+def test_wrong_arguments_exit_with_2(run_command: Any, arguments: list[str], words: str) -> None:
     result = run_command("run", "adapters_of_mine:harness", *arguments)
 
     assert result.code == 2
     assert words in result.err
 
 
-def test_an_expression_that_selects_nothing_ends_with_2(run_command: Any) -> None:
+def test_expression_without_a_match_exits_with_2(run_command: Any) -> None:
     result = run_command("run", "adapters_of_mine:harness", "-k", "no_such_test")
 
     assert result.code == 2
@@ -343,7 +341,7 @@ def test_list_prints_tests_with_clauses_and_promises(run_command: Any) -> None:
 
 
 @pytest.mark.parametrize("command", [(), ("run",), ("report",), ("clauses",), ("list",)])
-def test_every_command_explains_itself(run_command: Any, command: tuple[str, ...]) -> None:
+def test_every_command_has_help_with_example(run_command: Any, command: tuple[str, ...]) -> None:
     result = run_command(*command, "--help")
 
     assert result.code == 0
@@ -360,11 +358,11 @@ def test_help_mentions_classes_of_tests(run_command: Any, command: tuple[str, ..
     assert ":TestMyAdapter" in shown
 
 
-def test_it_says_its_version_and_the_contracts(run_command: Any) -> None:
+def test_version_option_prints_version_and_contracts(run_command: Any) -> None:
     assert run_command("--version").out.startswith("igniter-store-conformance ")
 
 
-def test_without_a_command_it_ends_with_2(run_command: Any) -> None:
+def test_missing_command_exits_with_2(run_command: Any) -> None:
     assert run_command().code == 2
 
 

@@ -216,7 +216,7 @@ def test_newer_clauses_are_shown_and_not_scored(
 SKIPPING = "class TestAway(AdapterSuite):\n    def harness(self): pytest.skip('no server here')\n"
 
 
-def test_a_run_in_which_nothing_ran_is_red(pytester: pytest.Pytester) -> None:
+def test_run_without_a_test_is_red(pytester: pytest.Pytester) -> None:
     result = run(pytester, SKIPPING)
 
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
@@ -241,7 +241,7 @@ def test_skip_mark_counts_as_not_exercised(pytester: pytest.Pytester) -> None:
     assert lines(result)[0] == "TestMemory: not measured: nothing ran (not today)"
 
 
-def test_a_mark_of_xfail_hides_no_failure(pytester: pytest.Pytester) -> None:
+def test_xfail_mark_hides_no_failure(pytester: pytest.Pytester) -> None:
     result = run(pytester, "@pytest.mark.xfail\n" + BROKEN)
 
     assert result.ret == 1

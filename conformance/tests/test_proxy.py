@@ -352,9 +352,12 @@ async def test_refuse_rejects_connections_until_healed() -> None:
 async def test_missing_server_looks_like_a_reset() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        with Proxy(*unused.getsockname()) as proxy, cut_off():
-            async with connected(proxy) as client:
-                await client.ask(b"a")
+        with Proxy(*unused.getsockname()) as proxy:
+            with pytest.raises(ConnectionResetError):
+                async with connected(proxy) as client:
+                    await client.ask(b"a")
+
+            assert proxy.accepted == 1, "the proxy refused the connection instead of resetting it"
 
 
 async def test_proxy_works_while_event_loop_is_blocked() -> None:

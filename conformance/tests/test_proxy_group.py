@@ -83,7 +83,7 @@ async def test_one_of_concurrent_markers_is_cut() -> None:
         assert sum(answer == b"a marker" for answer in answers) == 2
 
 
-async def test_a_black_hole_is_everywhere_until_healed() -> None:
+async def test_black_hole_affects_every_proxy_until_healed() -> None:
     async with grouped(2) as (group, clients):
         await group.black_hole()
         for reader, writer in clients:
@@ -102,7 +102,7 @@ async def test_heal_disarms_cuts_and_forwards_delayed_data() -> None:
         await group.cut_at(b"marker")
         await group.delay(3_600)
         answers = [asyncio.create_task(echoed(client, b"late")) for client in clients]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # time has to pass, in which data without a delay would arrive
         assert not any(answer.done() for answer in answers)
         await group.heal()
 

@@ -452,7 +452,7 @@ def test_markdown_escapes_text_of_adapters() -> None:
     assert "| **fail** |" in text
 
 
-def test_a_badge_says_it_in_words() -> None:
+def test_badge_label_contains_the_verdict() -> None:
     conformant, broken = (
         rendered(Report(runs=[run(PASS, capabilities=ALL[:5])]), "badge"),
         rendered(Report(runs=[failing_run()]), "badge"),
@@ -552,7 +552,7 @@ def test_every_format_can_be_written_into_new_directories(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_format_can_show_nothing(format: str) -> None:
+def test_every_format_renders_an_empty_report(format: str) -> None:
     assert rendered(Report(), format)
 
 
@@ -610,7 +610,7 @@ def test_broken_capability_has_no_check_mark() -> None:
     ]
 
 
-def test_failures_that_say_the_most_come_first() -> None:
+def test_simplest_clauses_come_first_among_failures() -> None:
     failed = [
         result(State.FAILED, clause, f"test_{clause}", detail="it broke")
         for clause in ("LIF-4", "KV-1", "FLT-1", "STR-2", "MDL-1")

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers import Server, Target
 
+LIMIT = 30.0
 STARTABLE = [target for target in servers.available() if target.binary is not None]
 
 
@@ -184,7 +186,10 @@ def test_server_is_removed_when_interpreter_ends_without_closing(end: str) -> No
     ).stdout
     pid, folder = shown.split()
 
-    _until(lambda: not _exists(int(pid)) and not Path(folder).exists())
+    _until(
+        lambda: not _exists(int(pid)) and not Path(folder).exists(),
+        "the server's process or folder is left",
+    )
 
 
 def test_server_that_fails_to_start_shows_log(target: Target) -> None:
@@ -199,7 +204,7 @@ def test_shared_server_is_reused_and_restarted_when_dead(
     assert isinstance(server, ServerProcess)
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
-    _until(lambda: not server.is_running)
+    _until(lambda: not server.is_running, "the killed server is still running")
 
     assert servers.shared(target) is server
     assert execute(server, "PING") == b"PONG"
@@ -310,10 +315,8 @@ def _exists(pid: int) -> bool:
     return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    import time  # noqa: PLC0415 - only this function uses it
-
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "the condition wasn't met in time"
+def _until(holds: Callable[[], bool], failure: str) -> None:
+    end = time.monotonic() + LIMIT
+    while not holds():
+        assert time.monotonic() < end, f"{failure} after {LIMIT:g} seconds"
         time.sleep(0.002)

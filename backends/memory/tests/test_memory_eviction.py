@@ -1,5 +1,7 @@
 """`max_keys` evicts plain values, least recently used first; claims, counters and streams stay."""
 
+# no clause: `max_keys` is an option of this backend.
+
 # pyright: reportPrivateUsage=false
 # Only the table shows which keys are left without using one.
 

@@ -21,7 +21,7 @@ async def _refused(adapter: MemoryAdapter, cursor: str) -> None:
     assert caught.value.code == ErrorCode.STORE_SCAN_FAILED
 
 
-async def test_a_page_may_be_asked_for_again(adapter: MemoryAdapter) -> None:
+async def test_scan_page_can_be_requested_again(adapter: MemoryAdapter) -> None:
     await adapter.mset([Entry(f"key:{index}", b"") for index in range(30)])
     first = await adapter.scan("*", count=10)
 
@@ -32,7 +32,7 @@ async def test_a_page_may_be_asked_for_again(adapter: MemoryAdapter) -> None:
 
 @pytest.mark.clause("SCN-4")
 @pytest.mark.parametrize("cursor", ["1", "1-", "999999-10", "0-0", "00", "\u0663-\u0664"])
-async def test_a_cursor_that_no_scan_gave_is_refused(adapter: MemoryAdapter, cursor: str) -> None:
+async def test_unknown_cursor_is_refused(adapter: MemoryAdapter, cursor: str) -> None:
     await adapter.mset([Entry(f"key:{index}", b"") for index in range(50)])
     await adapter.scan("*", count=5)
 

@@ -30,7 +30,7 @@ async def test_adapters_with_one_name_share_data_and_messages() -> None:
     assert heard == [b"message"]
 
 
-async def test_two_names_and_two_private_ones_share_nothing() -> None:
+async def test_different_or_private_databases_share_no_data() -> None:
     adapters = [
         MemoryAdapter.from_url(url)
         for url in ("memory://one", "memory://two", "memory://", "memory://")
@@ -79,7 +79,7 @@ async def test_a_named_database_ends_with_its_last_adapter() -> None:
     assert await MemoryAdapter.from_url("memory://short-lived").get("key") is None
 
 
-async def test_max_keys_can_stand_in_the_url() -> None:
+async def test_url_may_set_max_keys() -> None:
     adapter = MemoryAdapter.from_url("memory://?max_keys=1")
     await adapter.set("a", b"1")
 
@@ -88,7 +88,7 @@ async def test_max_keys_can_stand_in_the_url() -> None:
     assert await adapter.mget(["a", "b"]) == [None, b"2"]
 
 
-async def test_an_option_wins_over_the_url() -> None:
+async def test_option_overrides_the_url() -> None:
     adapter = MemoryAdapter.from_url("memory://?max_keys=1", max_keys=2)
     await adapter.set("a", b"1")
 

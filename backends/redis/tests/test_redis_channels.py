@@ -33,12 +33,12 @@ async def opened(url: str, **options: Any) -> AsyncGenerator[RedisAdapter]:
         await adapter.close()
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(LIMIT):
-        # the condition depends on callbacks of the library, or on the server's state
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+async def until(holds: Callable[[], bool], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.005)
 
 
 def channels_of(server: Server, *, sharded: bool = False) -> list[bytes]:
@@ -55,6 +55,7 @@ def cut_listeners(server: Server) -> None:
         exchange.ask("CLIENT", "KILL", "TYPE", "pubsub")
 
 
+@pytest.mark.clause("PUB-4", "PUB-10")
 @pytest.mark.parametrize("kind", ["redis", "valkey"])
 async def test_sharded_channels_come_back_after_a_lost_connection(kind: str) -> None:
     with servers.start(servers.or_skip(kind).target) as server:
@@ -79,7 +80,7 @@ async def test_sharded_channels_come_back_after_a_lost_connection(kind: str) -> 
             assert channels_of(server, sharded=True) == []
 
 
-async def test_an_old_server_knows_no_sharded_channels() -> None:
+async def test_sharded_channels_require_redis_7() -> None:
     old = [
         target
         for target in servers.available()
@@ -99,6 +100,7 @@ async def test_an_old_server_knows_no_sharded_channels() -> None:
                 assert "Redis 7" in caught.value.message
 
 
+@pytest.mark.clause("PUB-4")
 async def test_subscription_cancelled_during_reconnect_ends_at_server() -> None:
     """The new connection has already sent the SUBSCRIBE.
 
@@ -112,13 +114,17 @@ async def test_subscription_cancelled_during_reconnect_ends_at_server() -> None:
                     for number in range(20)
                 ]
                 cut_listeners(server)
-                await until(lambda: channels_of(server) == [])
+                await until(lambda: channels_of(server) == [], "the cut connection still listens")
                 # At some moment while the subscriptions are renewed.
-                await until(lambda: channels_of(server) != [])
+                await until(lambda: channels_of(server) != [], "no subscription has come back")
                 await asyncio.gather(*(subscription.cancel() for subscription in subscriptions))
-                await until(lambda: channels_of(server) == [])
+                await until(
+                    lambda: channels_of(server) == [],
+                    "a cancelled subscription is still live at the server",
+                )
 
 
+@pytest.mark.clause("LIF-4", "PUB-1")
 async def test_subscribe_works_right_after_a_cancelled_subscribe() -> None:
     heard: list[bytes] = []
     with servers.start("valkey") as server:
@@ -143,6 +149,7 @@ async def test_subscribe_works_right_after_a_cancelled_subscribe() -> None:
     assert heard == [b"%d" % turn for turn in range(60)]
 
 
+@pytest.mark.clause("LIF-5")
 async def test_subscribe_succeeds_or_raises_closed_when_adapter_closes() -> None:
     """The close comes at many moments, such as after connecting and before the caller resumes."""
     server = servers.or_skip("valkey")
@@ -211,6 +218,7 @@ async def test_concurrent_subscribes_share_round_trips() -> None:
             ] == [1] * 200
 
 
+@pytest.mark.clause("FLT-4")
 async def test_subscribe_times_out_without_a_confirmation() -> None:
     with servers.start("valkey", proxied=True) as server:
         assert server.proxy is not None
@@ -225,6 +233,7 @@ async def test_subscribe_times_out_without_a_confirmation() -> None:
             assert await _code(subscription.cancel()) == ""
 
 
+@pytest.mark.clause("PUB-3", "SCN-8")
 async def test_names_outside_utf_8_reach_server_unchanged() -> None:
     heard: list[tuple[str, bytes]] = []
     async with opened(servers.or_skip("valkey").url) as adapter:

@@ -42,7 +42,8 @@ def run(*arguments: str) -> Any:
     return json.loads(out)
 
 
-def test_events_are_heard_in_another_process(options: list[str]) -> None:
+@pytest.mark.clause("PUB-9")
+def test_tail_prints_events_of_another_process(options: list[str]) -> None:
     listening = start("events", "tail", "user:*", "--count", "2", "--json", *options)
     assert listening.stderr is not None
     assert "listening" in listening.stderr.readline()  # printed after the subscription
@@ -59,7 +60,7 @@ def test_events_are_heard_in_another_process(options: list[str]) -> None:
     assert listening.returncode == 0
 
 
-def test_a_stream_is_followed_until_ctrl_c(options: list[str]) -> None:
+def test_stream_tail_runs_until_ctrl_c(options: list[str]) -> None:
     first = run("streams", "append", "orders", "1", *options)["id"]
     following = start("streams", "tail", "orders", *options)
     assert following.stdout is not None
@@ -100,7 +101,7 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def test_the_demo_lets_several_processes_race(options: list[str]) -> None:
+def test_demo_runs_in_several_processes(options: list[str]) -> None:
     url = options[:2]
     document = run("demo", *url)
 
@@ -177,7 +178,7 @@ def test_demo_reports_a_lost_server() -> None:
     assert "Traceback" not in err
 
 
-def test_demo_holds_on_a_cluster() -> None:
+def test_demo_passes_on_a_cluster() -> None:
     with servers.start_cluster(servers.find_or_skip("valkey")) as cluster:
         url = "redis+cluster://" + ",".join(
             f"{node.address.host}:{node.port}" for node in cluster.primaries

@@ -1,5 +1,7 @@
 """The constructor accepts only clients of redis-py whose connections reach a server."""
 
+# no clause: the contract doesn't cover the constructor's arguments.
+
 from __future__ import annotations
 
 from typing import Any
@@ -57,7 +59,7 @@ def test_blocking_client_names_asyncio_one() -> None:
     assert "redis.asyncio" in caught.value.message
 
 
-async def test_connections_that_lead_nowhere_are_refused_when_opened() -> None:
+async def test_open_refuses_connections_without_a_transport() -> None:
     class Writer:
         def close(self) -> None: ...
 

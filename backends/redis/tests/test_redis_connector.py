@@ -83,12 +83,14 @@ def test_client_of_wrong_type_is_refused(client: Any) -> None:
     assert "from_url" in caught.value.message
 
 
+@pytest.mark.clause("LIF-3")
 async def test_unreachable_host_raises_retryable_error() -> None:
     error = await failure(f"redis://me:{PASSWORD}@127.0.0.1:1/0")
 
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 
 
+@pytest.mark.clause("LIF-3")
 @pytest.mark.parametrize(
     ("url", "place"),
     [
@@ -128,13 +130,14 @@ async def test_missing_database_raises_connection_failed(server: Server) -> None
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
 
 
-async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
+async def test_tls_to_plain_port_mentions_the_scheme(server: Server) -> None:
     error = await failure(f"rediss://me:{PASSWORD}@{address(server)}")
 
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
     assert "rediss://" in error.message
 
 
+@pytest.mark.clause("FLT-6")
 async def test_wrong_password_is_reported_without_its_value() -> None:
     with servers.start("valkey") as guarded:
         with guarded.exchange() as exchange:
@@ -148,6 +151,7 @@ async def test_wrong_password_is_reported_without_its_value() -> None:
         assert "password" in error.message
 
 
+@pytest.mark.clause("KV-2")
 async def test_adapter_returns_bytes_with_a_decoding_client(server: Server) -> None:
     untyped: Any = redis.asyncio.Redis
     client: Any = untyped.from_url(server.url, decode_responses=True)
@@ -228,7 +232,7 @@ async def test_subscribe_raises_when_acl_forbids_the_channel(server: Server) -> 
             exchange.ask("ACL", "DELUSER", "deaf")
 
 
-async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: Server) -> None:
+async def test_tls_works_with_a_new_certificate(tmp_path: Path, server: Server) -> None:
     async with servers.tls_before(server.address, tmp_path) as port:
         adapter = RedisAdapter.from_url(
             f"rediss://{port.address}/0?ssl_ca_certs={port.certificate}"

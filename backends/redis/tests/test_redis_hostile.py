@@ -175,8 +175,9 @@ async def adapter_to(server: Hostile, **options: Any) -> AsyncGenerator[RedisAda
     ] == []
 
 
+@pytest.mark.clause("LIF-22")
 @pytest.mark.parametrize("reply", REPLIES)
-async def test_operation_believes_only_its_own_kind_of_reply(reply: str) -> None:
+async def test_operation_accepts_only_replies_of_its_type(reply: str) -> None:
     wrong: list[str] = []
     async with Hostile(REPLIES[reply]) as server, adapter_to(server) as adapter:
         for name, (call, believable) in OPERATIONS.items():
@@ -194,7 +195,7 @@ async def test_operation_believes_only_its_own_kind_of_reply(reply: str) -> None
     assert wrong == []
 
 
-async def test_claim_is_granted_by_ok_only() -> None:
+async def test_claim_is_granted_only_by_ok() -> None:
     async with Hostile(b"+QUEUED\r\n") as server:
         store = Store.from_url(server.url, service="api")
         async with store:
@@ -234,6 +235,7 @@ async def test_endless_line_is_refused(begin: bytes) -> None:
     assert "isn't valid RESP" in caught.value.message
 
 
+@pytest.mark.clause("FLT-4")
 async def test_reply_that_trickles_ends_with_timeout_and_connection() -> None:
     sent = asyncio.Event()
 
@@ -285,6 +287,7 @@ async def test_reply_beyond_the_limit_is_refused(*, announced: bool) -> None:
     assert sent < 64_000_000
 
 
+@pytest.mark.clause("PUB-10")
 async def test_message_beyond_the_limit_ends_subscription_connection() -> None:
     gap = asyncio.Event()
     subscribed = 0
@@ -318,6 +321,7 @@ async def test_replies_up_to_the_limit_arrive() -> None:
         assert await adapter.get("key") == value
 
 
+@pytest.mark.clause("FLT-4")
 async def test_confirmation_that_never_comes_ends_the_connection() -> None:
     """Each subscriber gets at most one timeout, even if the server sends other data."""
     confirms = False

@@ -246,6 +246,7 @@ async def behind(
             await adapter.close()
 
 
+@pytest.mark.clause("LIF-22")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("refused", REFUSED)
 async def test_operation_works_or_names_refused_command(

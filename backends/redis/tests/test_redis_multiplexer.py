@@ -18,10 +18,11 @@ from igniter_store_conformance import servers
 from igniter_store_redis import RedisAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
     from igniter_store_conformance.servers import Server
 
+LIMIT = 30.0
 LARGE = b"x" * 33_554_432  # larger than the buffers of a socket
 
 
@@ -41,13 +42,29 @@ async def opened(adapter: RedisAdapter) -> AsyncGenerator[RedisAdapter]:
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
+async def until(holds: Callable[[], bool], failure: str) -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.002)
+
+
+async def until_blocked(server: Server) -> None:
+    """Wait until a read is blocked at the server."""
+    with server.exchange() as exchange:
+        await until(
+            lambda: exchange.info("clients")["blocked_clients"] == "1", "the read isn't blocked"
+        )
+
+
 def connections(server: Server) -> int:
     """The number of the server's clients, without the one of this query."""
     with server.exchange() as exchange:
         return int(exchange.info("clients")["connected_clients"]) - 1
 
 
-async def test_calls_of_one_turn_share_a_connection(server: Server) -> None:
+async def test_calls_of_one_iteration_share_a_connection(server: Server) -> None:
     async with opened(RedisAdapter.from_url(server.url)) as adapter:
         await asyncio.gather(
             *(adapter.set(f"key:{number}", b"%d" % number) for number in range(1_000))
@@ -58,7 +75,7 @@ async def test_calls_of_one_turn_share_a_connection(server: Server) -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])
-async def test_a_small_call_beside_a_large_value(server: Server, most: int) -> None:
+async def test_small_calls_get_replies_beside_large_values(server: Server, most: int) -> None:
     async with opened(RedisAdapter.from_url(server.url, connections=most)) as adapter:
         await adapter.set("small", b"value")
         writing = [
@@ -86,6 +103,7 @@ async def test_callers_beyond_the_waiting_limit_get_own_replies(server: Server) 
         assert found == [b"%d" % number for number in range(callers)]
 
 
+@pytest.mark.clause("LIF-6", "STR-7")
 async def test_users_client_with_resp3_and_timeouts_works(
     server: Server,
 ) -> None:
@@ -100,21 +118,22 @@ async def test_users_client_with_resp3_and_timeouts_works(
         assert await heard.get() == b"message"
         await adapter.xgroup_create("stream", "group")
         reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "consumer", block=60.0))
-        await asyncio.sleep(0.1)
+        await until_blocked(server)
         added = await adapter.xadd("stream", {"field": b"1"})
         assert [(entry.id, entry.fields) for entry in await reading] == [(added, {"field": b"1"})]
         assert [group.name for group in await adapter.xgroups("stream")] == ["group"]
         assert await adapter.ttl("stream") == float("inf")
         waiting = asyncio.create_task(adapter.xreadgroup("stream", "group", "consumer", block=60.0))
-        await asyncio.sleep(0.1)
+        await until_blocked(server)
         waiting.cancel()
-        await asyncio.wait({waiting}, timeout=10)
+        await asyncio.wait({waiting}, timeout=LIMIT)
         assert waiting.cancelled()
     assert await client.ping() is True
     await client.aclose()
 
 
-def test_it_works_on_uvloop(server: Server) -> None:
+@pytest.mark.clause("LIF-5", "STR-7")
+def test_store_works_on_uvloop(server: Server) -> None:
     uvloop: Any = pytest.importorskip("uvloop")
 
     async def use() -> None:
@@ -137,11 +156,11 @@ def test_it_works_on_uvloop(server: Server) -> None:
             group = store.streams.group("group", "consumer")
             await group.ensure("stream")
             reading = asyncio.create_task(group.read("stream", block=30))
-            await asyncio.sleep(0.1)
+            await until_blocked(server)
             await store.streams.append("stream", "message")
             assert [message.message for message in await reading] == ["message"]
             waiting = asyncio.create_task(group.read("stream", block=30))
-            await asyncio.sleep(0.1)
+            await until_blocked(server)
             waiting.cancel()
             await asyncio.wait({waiting})
             assert await store.kv.get("key:1") == 1
@@ -153,20 +172,22 @@ def test_it_works_on_uvloop(server: Server) -> None:
         runner.run(use())
 
 
-async def test_connection_is_replaced_when_large_reply_stalls(
-    server: Server,
-) -> None:
+@pytest.mark.clause("FLT-12")
+async def test_connection_is_replaced_when_large_reply_stalls() -> None:
     """Otherwise, the other callers would wait forever for room behind that reply."""
     with servers.start(servers.find("valkey"), proxied=True) as proxied:
         proxy: Any = proxied.proxy
         async with opened(
             RedisAdapter.from_url(proxied.url, timeout=0.5, connect_timeout=2.0, connections=1)
         ) as adapter:
-            await adapter.set("large", LARGE[:8_000_000])
+            with proxied.exchange() as exchange:
+                exchange.ask("SET", "large", LARGE)
             await proxy.delay(0.05)
+            before = proxy.bytes_to_client
             reading = asyncio.create_task(adapter.get("large"))
-            await asyncio.sleep(0.15)
+            await until(lambda: proxy.bytes_to_client > before, "the reply doesn't arrive")
             await proxy.black_hole()
+            assert proxy.bytes_to_client < before + len(LARGE), "the whole reply has arrived"
             waiting = [asyncio.create_task(adapter.get("small")) for _ in range(10)]
             with pytest.raises(StoreError):
                 await asyncio.wait_for(reading, 30)
@@ -196,7 +217,8 @@ async def test_retired_connection_still_answers_pending_calls(server: Server) ->
         assert connections(server) == 1
 
 
+@pytest.mark.clause("STR-7")
 async def test_blocking_read_outlasts_a_shorter_timeout(server: Server) -> None:
-    async with opened(RedisAdapter.from_url(server.url, timeout=0.2)) as adapter:
+    async with opened(RedisAdapter.from_url(server.url, timeout=0.5)) as adapter:
         await adapter.xgroup_create("stream", "group")
-        assert await adapter.xreadgroup("stream", "group", "consumer", block=0.6) == []
+        assert await adapter.xreadgroup("stream", "group", "consumer", block=1.2) == []

@@ -52,6 +52,7 @@ async def refused(url: str) -> StoreError:
     return caught.value
 
 
+@pytest.mark.clause("FLT-6")
 @pytest.mark.parametrize(
     ("word", "code", "cure"),
     [
@@ -61,7 +62,7 @@ async def refused(url: str) -> StoreError:
         ("BUSY", ErrorCode.STORE_TIMEOUT, "SCRIPT KILL"),
     ],
 )
-async def test_a_server_that_can_not_now_says_why(
+async def test_refused_write_names_cause_and_cure(
     server: ServerProcess, word: str, code: ErrorCode, cure: str
 ) -> None:
     async with server.refusing(word):
@@ -129,7 +130,7 @@ async def test_protected_mode_refuses_clients_from_outside(kind: str) -> None:
         assert "protected mode" in one.message
 
 
-async def test_a_server_with_too_many_clients_says_so(server: ServerProcess) -> None:
+async def test_client_limit_is_named_in_the_error(server: ServerProcess) -> None:
     with server.exchange() as exchange:
         exchange.ask("CONFIG", "SET", "maxclients", 1)
 
@@ -154,6 +155,7 @@ async def test_demoted_primary_error_hides_the_password(
     assert error.details["word"] == "READONLY"
 
 
+@pytest.mark.clause("FLT-6")
 async def test_blocked_read_raises_when_server_becomes_replica(
     server: ServerProcess,
 ) -> None:
@@ -161,12 +163,14 @@ async def test_blocked_read_raises_when_server_becomes_replica(
     await adapter.open()
     await adapter.xgroup_create("stream", "group")
     reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=20))
-    await asyncio.sleep(0.3)
     with server.exchange() as exchange:
+        async with asyncio.timeout(20):
+            while exchange.info("clients")["blocked_clients"] != "1":  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
         exchange.ask("REPLICAOF", "127.0.0.1", "1")  # no server listens there
     with pytest.raises(StoreError) as caught:
         await reading
     await adapter.close()
 
     assert caught.value.details["word"] in {"READONLY", "MASTERDOWN"}
-    assert caught.value.retryable
+    assert (caught.value.code, caught.value.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)

@@ -34,12 +34,12 @@ async def opened(url: str, **options: Any) -> AsyncGenerator[RedisAdapter]:
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(LIMIT):
-        # the condition depends on callbacks of the library, or on the server's state
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+async def until(holds: Callable[[], bool], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.02)
 
 
 async def soon(call: Callable[[], Awaitable[Any]]) -> Any:
@@ -80,6 +80,7 @@ def place(kind: str) -> Generator[tuple[str, Network]]:
             yield server.url, server.proxy
 
 
+@pytest.mark.clause("FLT-12", "PUB-10")
 @pytest.mark.parametrize(
     ("kind", "is_sharded"),
     [("server", True), ("cluster", False), ("cluster", True), ("sentinel", False)],
@@ -99,18 +100,19 @@ async def test_subscriptions_come_back_after_half_open_connection(
                 )
             await network.half_open()
 
-            await until(lambda: gaps == set(names))
+            await until(lambda: gaps == set(names), "a subscription has reported no gap")
             for name in names:
                 await soon(partial(adapter.publish, name, b"payload"))
-            await until(lambda: heard == set(names))
-            await soon(lambda: adapter.set("key", b"value"))
+            await until(lambda: heard == set(names), "a subscription has got no message")
+            assert await soon(lambda: adapter.set("key", b"value")) is True, "a call isn't answered"
             await network.heal()
 
 
+@pytest.mark.clause("PUB-1")
 @pytest.mark.parametrize(
     "target", servers.available(), ids=lambda target: f"{target.kind} {target.version}"
 )
-async def test_sign_of_life_disturbs_no_subscription(target: Any) -> None:
+async def test_ping_disturbs_no_subscription(target: Any) -> None:
     """Servers differ in their reply to a PING amid subscriptions; it never counts as a message."""
     heard: list[bytes] = []
     gaps: list[int] = []
@@ -141,6 +143,7 @@ def pings(server: Any) -> int:
     return int(statistics.partition("calls=")[2].partition(",")[0])
 
 
+@pytest.mark.clause("FLT-12")
 async def test_unused_connection_is_replaced_before_its_next_use() -> None:
     with place("server") as (url, network):
         async with opened(url) as adapter:
@@ -152,6 +155,7 @@ async def test_unused_connection_is_replaced_before_its_next_use() -> None:
             assert await adapter.get("key") == b"value"
 
 
+@pytest.mark.clause("FLT-12")
 async def test_subscribe_that_timed_out_leaves_nothing_behind() -> None:
     heard: list[bytes] = []
     with place("server") as (url, network):

@@ -1,5 +1,7 @@
 """The arguments that redis-py gets for a URL: every part of the URL has an effect."""
 
+# no clause: the contract doesn't cover the options of a URL.
+
 from __future__ import annotations
 
 from typing import Any
@@ -64,7 +66,7 @@ def test_login_is_taken_from_the_url(url: str, username: str | None, password: s
     assert (made.username, made.password) == (username, password)
 
 
-def test_arguments_win_over_the_url() -> None:
+def test_arguments_override_the_url() -> None:
     made = connection(
         "redis://me:secret@localhost/1?client_name=a",
         username="you",

@@ -489,7 +489,7 @@ async def find_the_file_locked(folder: Path) -> dict[str, Any]:
                 asyncio.create_task(adapter.get("key")),
             )
             cancelled = reads.run(partial(setting, name="query_only"))
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # time has to pass, in which calls that don't wait would end
             cancelled.cancel()
             waits = not running.done() and not calling.done()
         codes = await exit_codes([child])
@@ -503,7 +503,7 @@ async def find_the_file_locked(folder: Path) -> dict[str, Any]:
 
 async def copy_for_long(folder: Path) -> dict[str, Any]:
     """A long copy doesn't delay a fork, and is complete nevertheless."""
-    path, began, release = folder / "state.db", threading.Event(), threading.Event()
+    path, began = folder / "state.db", threading.Event()
     async with opened(path) as adapter:
         await adapter.set("key", b"value")
         untyped: Any = adapter
@@ -531,7 +531,6 @@ async def copy_for_long(folder: Path) -> dict[str, Any]:
         for _ in range(8):
             codes += await exit_codes([forked(lambda: counts(path, 1))])
         await copying
-    release.set()
     async with opened(folder / "copy.db") as copy:
         return {
             "codes": sorted(set(codes)),

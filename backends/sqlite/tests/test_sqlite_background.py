@@ -52,10 +52,12 @@ def is_full(heard: list[str]) -> bool:
     return len(heard) == 4
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - the condition has no event
-            await asyncio.sleep(0.005)
+async def until(holds: Callable[[], bool], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.005)
 
 
 @pytest.fixture
@@ -63,23 +65,25 @@ def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeper, "_PAUSE", 0.01)
 
 
+@pytest.mark.clause("KV-6")
 async def test_expired_keys_are_not_seen_and_then_swept(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await adapter.mset([Entry(f"key-{number}", b"value", 0.01) for number in range(1_300)])
         await adapter.set("stays", b"value")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the TTL has to pass
         assert await adapter.mget(["key-0", "key-1299", "stays"]) == [None, None, b"value"]
         await private(adapter)._sweeper.sweep()
         assert await count(adapter, "keys") == 1
 
 
 @pytest.mark.usefixtures("quick_sweeps")
-async def test_sweeping_goes_on_by_itself(tmp_path: Path) -> None:
+async def test_sweeper_runs_by_itself(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await adapter.set("key", b"value", ttl=0.05)
-        async with asyncio.timeout(LIMIT):
-            while await count(adapter, "keys"):  # noqa: ASYNC110 - the sweeper has no event
-                await asyncio.sleep(0.01)
+        end = asyncio.get_running_loop().time() + LIMIT
+        while await count(adapter, "keys"):
+            assert asyncio.get_running_loop().time() < end, "the expired key is still in the file"
+            await asyncio.sleep(0.01)
 
 
 async def test_sweep_removes_all_rows_of_removed_streams_only(tmp_path: Path) -> None:
@@ -93,7 +97,7 @@ async def test_sweep_removes_all_rows_of_removed_streams_only(tmp_path: Path) ->
         await adapter.delete(["deleted"])
         await adapter.set("replaced", b"value")
         await adapter.expire("expired", 0.01)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the TTL has to pass
         new = await adapter.xadd("deleted", {"n": b"new"})
         await private(adapter)._sweeper.sweep()
 
@@ -113,7 +117,7 @@ async def test_sweep_removes_all_rows_of_removed_streams_only(tmp_path: Path) ->
         assert len(await adapter.xpending("stays", "group")) == 550
 
 
-async def test_room_is_given_back_to_the_file_system(tmp_path: Path) -> None:
+async def test_sweep_returns_free_pages_to_file_system(tmp_path: Path) -> None:
     def pages(session: Session) -> int:
         [number] = session.execute("PRAGMA page_count").fetchone()
         return int(number)
@@ -126,6 +130,7 @@ async def test_room_is_given_back_to_the_file_system(tmp_path: Path) -> None:
         assert await private(adapter)._reads.call(pages) < before / 2
 
 
+@pytest.mark.clause("PUB-4", "PUB-11")
 async def test_messages_are_kept_until_their_listener_reads_them(tmp_path: Path) -> None:
     async with opened(tmp_path) as publisher, opened(tmp_path) as listener:
         assert await publisher.publish("news", b"unheard") == 0
@@ -152,6 +157,7 @@ async def test_messages_are_kept_until_their_listener_reads_them(tmp_path: Path)
         assert await publisher.publish("news", b"gone") == 0
 
 
+@pytest.mark.clause("PUB-10")
 async def test_long_silent_listener_is_forgotten_and_reports_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +187,7 @@ async def test_long_silent_listener_is_forgotten_and_reports_gap(
     assert heard == [b"1", "gap", b"2"]
 
 
+@pytest.mark.clause("LIF-4")
 async def test_cancelled_subscribe_leaves_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter, opened(tmp_path) as other:
         for turns in range(6):
@@ -196,8 +203,9 @@ async def test_cancelled_subscribe_leaves_nothing(tmp_path: Path) -> None:
             assert await other.publish("news", b"unheard") == 0
 
 
+@pytest.mark.clause("LIF-4")
 @pytest.mark.parametrize("is_last", [False, True])
-async def test_cancelled_subscriber_harms_none_that_shares_its_write(
+async def test_cancelled_subscriber_leaves_others_of_batch_live(
     tmp_path: Path, *, is_last: bool
 ) -> None:
     async with opened(tmp_path) as adapter, opened(tmp_path) as other:
@@ -234,7 +242,8 @@ async def test_cancelled_subscriber_harms_none_that_shares_its_write(
         assert await count(other, "listeners") == 0
 
 
-async def test_an_adapter_that_was_closed_listens_to_nothing(tmp_path: Path) -> None:
+@pytest.mark.clause("LIF-5")
+async def test_closed_adapter_leaves_no_listener(tmp_path: Path) -> None:
     async with opened(tmp_path) as other:
         adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
         await adapter.open()
@@ -245,7 +254,8 @@ async def test_an_adapter_that_was_closed_listens_to_nothing(tmp_path: Path) -> 
         assert await count(other, "listeners") == 0
 
 
-async def test_a_new_subscription_hears_nothing_from_before_it(tmp_path: Path) -> None:
+@pytest.mark.clause("PUB-11")
+async def test_new_subscription_gets_no_earlier_messages(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter, opened(tmp_path) as other:
         early: list[bytes] = []
         late: list[bytes] = []
@@ -269,7 +279,7 @@ async def test_idle_adapter_does_not_poll(tmp_path: Path) -> None:
             connection.set_trace_callback(statements.append)
 
         await private(adapter)._reads.run(trace)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # time has to pass, in which an adapter that polls would query
         assert [statement for statement in statements if "data_version" in statement] == []
         reading = asyncio.create_task(wait_for_news(adapter))
         await until(lambda: any("data_version" in statement for statement in statements))
@@ -277,7 +287,7 @@ async def test_idle_adapter_does_not_poll(tmp_path: Path) -> None:
             await other.xadd("stream", {"n": b"1"})
         assert len(await reading) == 1
         statements.clear()
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.15)  # as above; the last poll may still be under way
         assert len([statement for statement in statements if "data_version" in statement]) <= 1
 
 
@@ -294,6 +304,7 @@ def make_doubts_older(session: Session) -> None:
     session.execute("UPDATE igniter_listeners SET doubted = doubted - 3600000000")
 
 
+@pytest.mark.clause("LIF-5")
 async def test_next_close_completes_a_cancelled_close(
     tmp_path: Path,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sqlite3
 import threading
@@ -40,18 +41,20 @@ def is_open(connection: sqlite3.Connection) -> bool:
         return False
 
 
-@pytest.fixture(autouse=True)
+@contextlib.asynccontextmanager
 async def everything_is_closed() -> AsyncGenerator[None]:
-    """Check that nothing is left to the garbage collector."""
+    """Check that the block leaves nothing, and nothing to the garbage collector."""
     gc.collect()
     before = threads(), open_connections()
     gc.disable()
     try:
         yield
-        async with asyncio.timeout(LIMIT):
-            # The end of a thread has no event.
-            while (threads(), open_connections()) != before:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        end = asyncio.get_running_loop().time() + LIMIT
+        while (now := (threads(), open_connections())) != before:
+            assert asyncio.get_running_loop().time() < end, (
+                f"threads and connections are {now}, and were {before}"
+            )
+            await asyncio.sleep(0.01)
     finally:
         gc.enable()
 
@@ -65,32 +68,37 @@ async def cancelled(call: Coroutine[Any, Any, None], moment: int) -> None:
     await asyncio.wait({calling})
 
 
+@pytest.mark.clause("LIF-5")
 @pytest.mark.parametrize("place", ["/{}/state.db", ""])
 async def test_cancelled_opening_leaves_nothing(tmp_path: Path, place: str) -> None:
-    for moment in range(MOMENTS):
-        adapter = SQLiteAdapter.from_url(f"sqlite://{place.format(tmp_path)}")
-        await cancelled(adapter.open(), moment)
-        await adapter.close()
+    async with everything_is_closed():
+        for moment in range(MOMENTS):
+            adapter = SQLiteAdapter.from_url(f"sqlite://{place.format(tmp_path)}")
+            await cancelled(adapter.open(), moment)
+            await adapter.close()
 
 
+@pytest.mark.clause("LIF-4", "LIF-5")
 @pytest.mark.parametrize("place", ["/{}/state.db", ""])
 async def test_cancelled_opening_can_be_repeated(tmp_path: Path, place: str) -> None:
     adapter = SQLiteAdapter.from_url(f"sqlite://{place.format(tmp_path)}")
-    for moment in range(MOMENTS):
-        await cancelled(adapter.open(), moment)
+    async with everything_is_closed():
+        for moment in range(MOMENTS):
+            await cancelled(adapter.open(), moment)
+            await adapter.open()
+            await adapter.increment("opened")
+            await adapter.close()
         await adapter.open()
-        await adapter.increment("opened")
+        assert await adapter.increment("opened") == MOMENTS + 1
         await adapter.close()
-    await adapter.open()
-    assert await adapter.increment("opened") == MOMENTS + 1
-    await adapter.close()
 
 
 async def test_cancelled_copy_leaves_nothing(tmp_path: Path) -> None:
     adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
-    await adapter.open()
-    await adapter.set("key", b"value")
-    for moment in range(MOMENTS):
-        await cancelled(adapter.backup(tmp_path / "copy.db"), moment)
-    assert await adapter.get("key") == b"value"
-    await adapter.close()
+    async with everything_is_closed():
+        await adapter.open()
+        await adapter.set("key", b"value")
+        for moment in range(MOMENTS):
+            await cancelled(adapter.backup(tmp_path / "copy.db"), moment)
+        assert await adapter.get("key") == b"value"
+        await adapter.close()

@@ -1,5 +1,7 @@
 """The command line on a file: its path is enough, and processes share the file."""
 
+# no clause: the contract doesn't cover the command line.
+
 from __future__ import annotations
 
 import json
@@ -27,7 +29,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 
 @pytest.mark.parametrize("url", ["state.db", "./a folder/100% #1.sqlite3", "sqlite:///state.db"])
-def test_the_path_of_a_file_is_a_backend(
+def test_file_path_is_accepted_as_url(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a folder").mkdir()

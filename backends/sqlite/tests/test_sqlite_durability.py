@@ -136,6 +136,7 @@ def number_of(stream_id: str) -> tuple[int, int]:
     return int(milliseconds), int(sequence)
 
 
+@pytest.mark.clause("CLM-5", "STR-16")
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork and no kill there")
 async def test_killed_writers_lose_no_acknowledged_call(tmp_path: Path) -> None:
     """Each of 50 rounds kills a child in the middle of its work."""
@@ -227,14 +228,15 @@ async def test_cancelled_backup_leaves_no_partial_file(tmp_path: Path, place: st
         await adapter.mset([Entry(f"filling:{number}", b"x" * 1_000) for number in range(3_000)])
         for turns in range(12):
             copying = asyncio.create_task(adapter.backup(tmp_path / "copy.db"))
-            await asyncio.sleep(turns * 0.001)
+            await asyncio.sleep(turns * 0.001)  # at different moments of the copy
             copying.cancel()
             await asyncio.wait({copying})
         assert await adapter.get("filling:0") == b"x" * 1_000
     assert {*names_in(tmp_path)} <= {"state.db", "copy.db"}
 
 
-async def test_a_database_in_memory_outlives_a_close(tmp_path: Path) -> None:
+@pytest.mark.clause("LIF-8")
+async def test_a_database_in_memory_outlives_a_close() -> None:
     async with opened("sqlite://") as adapter:
         await adapter.set("key", b"value")
         await adapter.close()

@@ -93,7 +93,7 @@ def test_invalid_url_error_hides_the_query(url: str) -> None:
         {"syncronous": "full"},
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
+def test_invalid_option_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         SQLiteAdapter.from_url("sqlite://", **options)
 
@@ -101,7 +101,7 @@ def test_an_option_that_makes_no_sense_is_refused(options: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     "engine", [None, "sqlite:///state.db", create_async_engine("sqlite+aiosqlite://").sync_engine]
 )
-def test_something_else_than_an_engine_is_refused(engine: Any) -> None:
+def test_engine_of_wrong_type_is_refused(engine: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"AsyncEngine.*from_url"):
         SQLiteAdapter(engine)
 
@@ -126,6 +126,7 @@ async def test_a_path_may_have_any_characters(tmp_path: Path) -> None:
     assert place.exists()
 
 
+@pytest.mark.clause("LIF-3")
 async def test_missing_folder_is_named_as_the_cause(tmp_path: Path) -> None:
     error = await refusal(tmp_path / "none" / "state.db")
 
@@ -137,7 +138,7 @@ async def test_missing_folder_is_named_as_the_cause(tmp_path: Path) -> None:
         pass
 
 
-async def test_a_folder_is_no_database(tmp_path: Path) -> None:
+async def test_folder_at_the_path_is_refused(tmp_path: Path) -> None:
     error = await refusal(tmp_path)
 
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
@@ -252,6 +253,7 @@ async def test_damaged_page_raises_and_other_pages_stay_readable(tmp_path: Path)
     assert b"v" * 200 in answers
 
 
+@pytest.mark.clause("FLT-4")
 async def test_long_lock_times_out_writes_but_not_reads(
     tmp_path: Path,
 ) -> None:
@@ -275,7 +277,7 @@ async def test_write_waits_for_a_lock_released_in_time(tmp_path: Path) -> None:
     async with opened(tmp_path / "state.db", timeout=30.0) as adapter:
         with locked(tmp_path / "state.db"):
             waiting = asyncio.create_task(adapter.increment("counter"))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # time has to pass, in which a write without a lock would end
             assert not waiting.done()
         assert await waiting == 1
 
@@ -314,13 +316,14 @@ async def test_removed_or_replaced_file_accepts_no_calls(
         assert await adapter.get("key") == b"value"
 
 
+@pytest.mark.clause("LIF-5")
 async def test_closing_does_not_wait_for_a_lock(tmp_path: Path) -> None:
     adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db", timeout=3_600)
     await adapter.open()
     await adapter.subscribe("news", lambda _, payload: None)
     with locked(tmp_path / "state.db"):
         waiting = asyncio.create_task(adapter.set("key", b"value"))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # time has to pass: nothing shows that the write has met the lock
         async with asyncio.timeout(30):
             await adapter.close()
         with pytest.raises(StoreError) as caught:
@@ -387,7 +390,7 @@ def test_network_file_system_is_detected_by_its_mount(tmp_path: Path) -> None:
     assert network_of("state.db", str(tmp_path / "none")) is None
 
 
-async def test_a_network_file_system_is_warned_of(
+async def test_network_file_system_logs_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def on_nfs(_: str) -> str:

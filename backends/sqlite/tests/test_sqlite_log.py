@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,22 +101,41 @@ async def test_log_of_a_former_process_shrinks(tmp_path: Path) -> None:
         assert await keeps_it_open.get("299") == b"v" * 100_000
 
 
-async def test_small_log_is_left_alone(tmp_path: Path) -> None:
+async def test_small_log_is_left_unchanged(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await write(adapter, 2)
+        before = (tmp_path / "state.db-wal").read_bytes()
         untyped: Any = adapter
         await untyped._database.log_file.tend()
-        assert size(tmp_path) > 0
+
+        assert 2_000_000 < len(before) < log_files.SIZE_LIMIT
+        assert (tmp_path / "state.db-wal").read_bytes() == before
+        await adapter.set("key-0", b"next")
+        assert size(tmp_path) > len(before), "the next commit has begun the WAL again"
 
 
-async def test_close_during_a_copy_leaves_nothing(tmp_path: Path) -> None:
-    before = asyncio.all_tasks()
+@pytest.mark.clause("LIF-5")
+async def test_close_during_a_copy_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, began = asyncio.all_tasks(), threading.Event()
+    module: Any = log_files
+    checkpoint = module._checkpoint
+
+    def copy(connection: sqlite3.Connection) -> int:
+        began.set()
+        pages: int = checkpoint(connection)
+        return pages
+
+    monkeypatch.setattr(log_files, "_checkpoint", copy)
     async with opened(tmp_path) as other:
+        untyped: Any = other
+        await untyped._sweeper.close()  # only the adapter that is closed copies
         async with opened(tmp_path) as adapter:
             with foreign_reader(tmp_path):
                 await write(adapter, 40)
-                await asyncio.sleep(0.07)
-            await asyncio.sleep(0.01)
+            began.clear()
+            assert await asyncio.to_thread(began.wait, LIMIT), "no copy has begun"
         assert await other.get("key-0") == b"39" * 5_000
     assert asyncio.all_tasks() <= before
 
@@ -128,7 +148,7 @@ async def is_readable(adapter: SQLiteAdapter) -> bool:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a file in use can't be removed there")
-async def test_log_that_was_removed_takes_no_more(tmp_path: Path) -> None:
+async def test_calls_raise_when_wal_was_removed(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await adapter.set("key", b"value")
         (tmp_path / "state.db-wal").unlink()

@@ -37,10 +37,10 @@ def open_files(path: Path) -> list[str]:
     return [name for name in names if name.startswith(str(path))]
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < until
+def wait_until(holds: Callable[[], bool], failure: str) -> None:
+    end = time.monotonic() + LIMIT
+    while not holds():
+        assert time.monotonic() < end, f"{failure} after {LIMIT:g} seconds"
         time.sleep(0.01)
 
 
@@ -93,7 +93,7 @@ def test_abandon_ends_a_copy_of_the_log(
     assert asyncio.run(opens_again(adapter)) == b"value"
     gc.collect()
 
-    wait_until(lambda: {*threading.enumerate()} <= threads)
+    wait_until(lambda: {*threading.enumerate()} <= threads, "threads are left")
     assert open_files(tmp_path) == []
     assert [str(warning.message) for warning in recwarn] == []
 
@@ -139,6 +139,6 @@ def test_abandon_releases_a_file_that_is_frozen(
         loop.close()
     assert asyncio.run(opens_again(adapter)) == b"value"
 
-    wait_until(lambda: {*threading.enumerate()} <= threads)
+    wait_until(lambda: {*threading.enumerate()} <= threads, "threads are left")
     assert open_files(tmp_path) == []
     assert os.listdir(tmp_path) == ["state.db"]  # noqa: PTH208 - as names

@@ -1,5 +1,7 @@
 """The version of the tables: created once, and migrated once, by the first process."""
 
+# no clause: the contract doesn't cover the tables and their migrations.
+
 from __future__ import annotations
 
 import asyncio

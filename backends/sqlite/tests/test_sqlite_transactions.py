@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.session import Session
     from igniter_store_sqlite.worker import Worker
 
+LIMIT = 30.0
+
 
 @contextlib.asynccontextmanager
 async def opened(url: str, **options: Any) -> AsyncGenerator[SQLiteAdapter]:
@@ -48,7 +50,7 @@ async def statements_of(adapter: Any, *, reads: bool) -> list[str]:
     return statements
 
 
-async def test_calls_of_one_turn_share_a_transaction(tmp_path: Path) -> None:
+async def test_calls_of_one_iteration_share_a_transaction(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         statements = await statements_of(adapter, reads=False)
         await asyncio.gather(
@@ -66,7 +68,7 @@ async def test_calls_of_one_turn_share_a_transaction(tmp_path: Path) -> None:
         assert statements.count("COMMIT") == 2
 
 
-async def test_reads_of_one_turn_are_one_query(tmp_path: Path) -> None:
+async def test_reads_of_one_iteration_are_one_query(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         await adapter.mset([Entry(f"key-{number}", b"%d" % number) for number in range(50)])
         statements = await statements_of(adapter, reads=True)
@@ -128,13 +130,15 @@ async def test_call_cancelled_before_its_transaction_never_runs(tmp_path: Path) 
         assert await adapter.get("other") is None
 
 
+@pytest.mark.clause("FLT-4")
 async def test_stalled_disk_times_out_without_mixing_replies(
     tmp_path: Path,
 ) -> None:
     """The next call gets its own reply."""
-    release = threading.Event()
+    began, release = threading.Event(), threading.Event()
 
     def stands_still(session: Session) -> int:
+        began.set()
         release.wait()
         return session.execute(
             "INSERT INTO igniter_keys (key, value) VALUES (CAST('late' AS BLOB), x'31')"
@@ -142,7 +146,7 @@ async def test_stalled_disk_times_out_without_mixing_replies(
 
     async with opened(f"sqlite:///{tmp_path}/state.db", timeout=1.5) as adapter:
         standing = asyncio.ensure_future(writes_of(adapter).call(stands_still))
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(began.wait, LIMIT)
         behind = asyncio.create_task(adapter.increment("counter"))
         with pytest.raises(BackendTimeout) as during:
             await standing
@@ -155,22 +159,27 @@ async def test_stalled_disk_times_out_without_mixing_replies(
         assert await adapter.get("late") == b"1"
 
 
+@pytest.mark.clause("LIF-5")
 async def test_close_during_failing_transaction_retries_no_call(tmp_path: Path) -> None:
-    release = threading.Event()
+    began, release = threading.Event(), threading.Event()
 
     def breaks(session: Session) -> None:
+        began.set()
         release.wait()
         session.execute("INSERT INTO no_such_table VALUES (1)")
 
     adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
     await adapter.open()
+    worker: Any = writes_of(adapter)
     calls: list[asyncio.Future[Any]] = [
         asyncio.create_task(adapter.increment("counter")),
-        asyncio.ensure_future(writes_of(adapter).call(breaks)),
+        asyncio.ensure_future(worker.call(breaks)),
     ]
-    await asyncio.sleep(0.02)
+    assert await asyncio.to_thread(began.wait, LIMIT)
     closing = asyncio.create_task(adapter.close())
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(LIMIT):
+        while not worker._is_closed:  # noqa: ASYNC110 - closing sets no event
+            await asyncio.sleep(0)
     release.set()
     await closing
 
@@ -191,7 +200,8 @@ async def test_many_calls_are_split_into_several_transactions(tmp_path: Path) ->
         assert statements.count("COMMIT") == 3
 
 
-async def test_users_in_memory_database_is_shared(tmp_path: Path) -> None:
+@pytest.mark.clause("LIF-6")
+async def test_users_in_memory_database_is_shared() -> None:
     engine = create_async_engine("sqlite+aiosqlite://")
     adapter = SQLiteAdapter(engine)
     await adapter.open()
@@ -223,7 +233,7 @@ async def test_call_waits_for_users_in_memory_transaction() -> None:
         async with engine.connect() as connection:
             await connection.exec_driver_sql("INSERT INTO songs VALUES ('one')")
             writing = asyncio.create_task(adapter.increment("counter"))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # time has to pass, in which a call that doesn't wait ends
             assert not writing.done()
             await (connection.rollback() if end == "rollback" else connection.commit())
             assert await writing == (1 if end == "rollback" else 2)
@@ -233,6 +243,7 @@ async def test_call_waits_for_users_in_memory_transaction() -> None:
     await engine.dispose()
 
 
+@pytest.mark.clause("CTR-2")
 async def test_two_adapters_writing_constantly_both_complete(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/state.db"
     async with opened(url, timeout=30.0) as one, opened(url, timeout=30.0) as other:

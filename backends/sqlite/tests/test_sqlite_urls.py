@@ -1,5 +1,7 @@
 """The options of a SQLite URL."""
 
+# no clause: the contract doesn't cover the options of a URL.
+
 from __future__ import annotations
 
 import sqlite3
@@ -42,7 +44,7 @@ async def test_timeout_limits_opening_without_connect_timeout(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("url", ["SQLITE:///{}/a b.db", "Sqlite:///{}/a%20b.db"])
-async def test_path_with_spaces_is_taken(tmp_path: Path, url: str) -> None:
+async def test_path_with_spaces_is_accepted(tmp_path: Path, url: str) -> None:
     adapter = SQLiteAdapter.from_url(url.format(tmp_path))
     await adapter.open()
     await adapter.close()

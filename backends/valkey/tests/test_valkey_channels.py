@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store_conformance import servers
+from igniter_store_conformance.servers.resp import ask
 from igniter_store_valkey import ValkeyAdapter
 
 if TYPE_CHECKING:
@@ -55,12 +56,28 @@ async def distant(place: str, **options: Any) -> AsyncGenerator[tuple[ValkeyAdap
             yield adapter, proxies
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(LIMIT):
-        # the condition depends on callbacks, or on the server's state
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+async def until(holds: Callable[[], bool], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.005)
+
+
+async def asked_twice(proxy: Proxy) -> None:
+    """Wait until the adapter has asked glide for its subscriptions twice.
+
+    It does so after each CLIENT ID.
+    """
+    assert not isinstance(proxy.target, str)
+    address = servers.Address(*proxy.target)
+
+    def requests() -> int:
+        statistics = str(ask(address, "INFO", "commandstats"))
+        return int(statistics.partition("cmdstat_client|id:calls=")[2].partition(",")[0])
+
+    before = requests()
+    await until(lambda: requests() >= before + 3, "the adapter doesn't watch its subscriptions")
 
 
 def ignore(channel: str, payload: bytes) -> None:
@@ -74,6 +91,7 @@ def channels_of(server: Server) -> list[bytes]:
     return sorted(name for name in found if isinstance(name, bytes))
 
 
+@pytest.mark.clause("PUB-10")
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_subscribe_timeout_restarts_with_each_confirmation(place: str) -> None:
     """The replies arrive in about eleven parts, 0.6 seconds apart, so the last ones take longer
@@ -121,6 +139,7 @@ async def test_concurrent_subscribes_share_round_trips() -> None:
         ] == [1] * 200
 
 
+@pytest.mark.clause("PUB-1", "PUB-4")
 async def test_last_command_for_a_channel_wins() -> None:
     """More commands in an iteration than one batch holds, some of them for the same name."""
     with servers.start("valkey") as server:
@@ -147,11 +166,12 @@ async def test_last_command_for_a_channel_wins() -> None:
             await until(lambda: heard == kept)
 
 
+@pytest.mark.clause("PUB-3")
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_channel_outside_utf_8_works_beside_others(place: str) -> None:
     heard: list[tuple[str, bytes]] = []
     gaps: list[int] = []
-    async with distant(place) as (adapter, _):
+    async with distant(place) as (adapter, proxies):
         await adapter.subscribe(
             "steady",
             lambda channel, payload: heard.append((channel, payload)),
@@ -160,7 +180,7 @@ async def test_channel_outside_utf_8_works_beside_others(place: str) -> None:
         subscription = await adapter.subscribe(
             "ch\udcff", lambda channel, payload: heard.append((channel, payload))
         )
-        await asyncio.sleep(0.6)  # by then glide was asked for its subscriptions twice
+        await asked_twice(proxies[0])
         assert [await adapter.publish(name, b"1") for name in ("ch\udcff", "steady")] == [1, 1]
         await until(lambda: len(heard) == 2)
         await subscription.cancel()
@@ -246,6 +266,7 @@ async def test_changed_password_fails_blocking_reads_and_subscribes() -> None:
     assert len({id(error) for error in errors}) == len(errors)
 
 
+@pytest.mark.clause("LIF-4")
 async def test_cancelled_caller_is_cancelled_during_probe_and_close() -> None:
     """In every loop iteration: a task that a caller cancels must end as cancelled."""
     ends: list[bool] = []
@@ -255,7 +276,8 @@ async def test_cancelled_caller_is_cancelled_during_probe_and_close() -> None:
             async with opened(url_of(server), timeout=0.2) as adapter:
                 await server.proxy.black_hole()
                 reading = asyncio.create_task(adapter.get("key"))
-                await asyncio.sleep(0.35)  # by then its timeout is over
+                # Time has to pass: the read's timeout, after which the adapter probes the server.
+                await asyncio.sleep(0.35)
                 closing = asyncio.create_task(adapter.close())
                 for _ in range(turns):
                     await asyncio.sleep(0)

@@ -45,6 +45,7 @@ async def failure(url: str) -> StoreError:
     return caught.value
 
 
+@pytest.mark.clause("LIF-2")
 async def test_closed_lent_client_and_adapter_errors_differ(
     server: Server,
 ) -> None:
@@ -72,9 +73,11 @@ async def test_closed_lent_client_and_adapter_errors_differ(
 
     assert [error.code for error in errors] == [ErrorCode.STORE_CLOSED] * 4
     assert all("client that you passed is closed" in error.message for error in errors)
+    assert closed.value.code == ErrorCode.STORE_CLOSED
     assert "The adapter is closed" in closed.value.message
 
 
+@pytest.mark.clause("FLT-4")
 async def test_lent_client_keeps_its_own_request_timeout() -> None:
     """The error names the client's timeout, not the adapter's."""
     with servers.start("valkey") as server:
@@ -109,6 +112,7 @@ async def test_lent_client_keeps_its_own_request_timeout() -> None:
     assert written.result() is True
 
 
+@pytest.mark.clause("LIF-3")
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "missing.invalid"])
 async def test_unreachable_host_raises_retryable_error(host: str) -> None:
     error = await failure(f"valkey://{host}")
@@ -116,7 +120,7 @@ async def test_unreachable_host_raises_retryable_error(host: str) -> None:
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 
 
-async def test_without_tokens_of_aws_nothing_can_be_reached(
+async def test_iam_without_aws_credentials_raises_retryable_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
@@ -139,13 +143,14 @@ async def test_missing_database_raises_connection_failed(server: Server) -> None
     assert "this database" in error.message
 
 
-async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
+async def test_tls_to_plain_port_mentions_tls(server: Server) -> None:
     error = await failure(url_of(server, "valkeys"))
 
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
     assert "TLS" in error.message
 
 
+@pytest.mark.clause("LIF-3")
 @pytest.mark.parametrize(
     ("url", "place"),
     [
@@ -163,7 +168,7 @@ async def test_unreachable_server_error_names_the_address(url: str, place: str) 
     assert place in error.message
 
 
-async def test_a_name_that_the_server_refuses_says_so(server: Server) -> None:
+async def test_rejected_client_name_names_the_cure(server: Server) -> None:
     address = glide.NodeAddress(server.address.host, server.address.port)
     adapter = ValkeyAdapter(glide.GlideClientConfiguration([address], client_name="two words"))
     with pytest.raises(StoreError) as caught:
@@ -174,7 +179,7 @@ async def test_a_name_that_the_server_refuses_says_so(server: Server) -> None:
     assert "without spaces" in caught.value.message
 
 
-async def test_servers_that_do_not_belong_together_say_so() -> None:
+async def test_unrelated_servers_raise_connection_failed() -> None:
     with servers.start("valkey") as one, servers.start("valkey") as other:
         primaries = await failure(f"{url_of(one)},{other.address.host}:{other.address.port}")
         with other.exchange() as exchange:
@@ -208,6 +213,7 @@ async def test_client_limit_fails_open_and_blocking_read() -> None:
         )
 
 
+@pytest.mark.clause("FLT-1")
 async def test_lost_server_error_omits_url_advice() -> None:
     """A connection existed before, so the URL was right."""
     with servers.start("valkey") as server:
@@ -238,6 +244,7 @@ async def test_discover_all_on_single_server_names_the_option(
     assert "node_discovery=discover_all" in error.message
 
 
+@pytest.mark.clause("FLT-1")
 async def test_lost_cluster_error_omits_url_advice() -> None:
     """A connection existed before, so the URL was right."""
     with servers.start_cluster("valkey") as cluster:
@@ -250,9 +257,12 @@ async def test_lost_cluster_error_omits_url_advice() -> None:
         await adapter.get("key")
     await adapter.close()
 
-    assert caught.value.code == ErrorCode.STORE_CONNECTION_FAILED
-    assert "The connection to the cluster was lost" in caught.value.message
-    assert "TLS" not in caught.value.message
+    assert (caught.value.code, caught.value.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
+    places = hosts.replace(",", ", ")
+    assert caught.value.message == (
+        "The connection to the cluster was lost, and a complete cluster can't be reached at "
+        f"{places}. Check that its nodes are running."
+    )
 
 
 async def test_single_server_given_as_cluster_is_reported(server: Server) -> None:
@@ -262,6 +272,7 @@ async def test_single_server_given_as_cluster_is_reported(server: Server) -> Non
     assert "valkey://" in error.message
 
 
+@pytest.mark.clause("FLT-6")
 async def test_wrong_password_is_reported_without_its_value() -> None:
     with servers.start("valkey") as server:
         with server.exchange() as exchange:
@@ -316,7 +327,7 @@ async def test_subscribe_raises_when_acl_forbids_the_channel(server: Server) -> 
             exchange.ask("ACL", "DELUSER", "deaf")
 
 
-async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: Server) -> None:
+async def test_tls_works_with_a_new_certificate(tmp_path: Path, server: Server) -> None:
     async with servers.tls_before(server.address, tmp_path) as port:
         adapter = ValkeyAdapter.from_url(
             f"valkeys://{port.address}?tls_ca_certs={port.certificate}"
@@ -341,6 +352,7 @@ async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: S
         await careless.close()
 
 
+@pytest.mark.clause("SCN-1")
 async def test_scan_works_when_cluster_node_lacks_its_address() -> None:
     """The only node of a new cluster doesn't report an address of its own."""
     arguments = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")

@@ -21,9 +21,12 @@ from igniter_store_valkey import ValkeyAdapter
 from igniter_store_valkey.glide_clients import create
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from igniter_store_conformance.servers import Server
+
+
+LIMIT = 30.0
 
 
 @pytest.fixture
@@ -33,6 +36,28 @@ def server() -> Server:
 
 def url_of(server: Server) -> str:
     return server.url.replace("redis://", "valkey://")
+
+
+def clients_of(server: Server, name: str) -> int:
+    """The number of the server's clients with this name."""
+    with server.exchange() as exchange:
+        return str(exchange.ask("CLIENT", "LIST")).count(f"name={name}")
+
+
+async def until(holds: Callable[[], bool], failure: str) -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.02)
+
+
+async def until_blocked(server: Server) -> None:
+    """Wait until a read is blocked at the server."""
+    with server.exchange() as exchange:
+        await until(
+            lambda: exchange.info("clients")["blocked_clients"] == "1", "the read isn't blocked"
+        )
 
 
 def run(script: str, *arguments: str) -> str:
@@ -142,6 +167,7 @@ def test_process_forked_after_import_can_use_adapter(server: Server) -> None:
     assert printed == "both 0\n"
 
 
+@pytest.mark.clause("LIF-14", "LIF-20")
 @pytest.mark.parametrize("state", ["open", "closed"])
 def test_forked_child_opens_its_own_adapter(server: Server, state: str) -> None:
     printed = run(
@@ -205,6 +231,7 @@ def test_forked_child_opens_its_own_adapter(server: Server, state: str) -> None:
         assert message.startswith("STORE_CLOSED")
 
 
+@pytest.mark.clause("LIF-20")
 def test_client_of_parent_is_refused_in_child(server: Server) -> None:
     printed = run(
         """
@@ -279,7 +306,7 @@ def test_adapters_work_in_successive_event_loops(server: Server) -> None:
         heard: asyncio.Queue[bytes] = asyncio.Queue()
         await adapter.subscribe(f"loops:{number}", lambda _, payload: heard.put_nowait(payload))
         assert await adapter.publish(f"loops:{number}", b"%d" % number) == 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             first = await heard.get()
         await adapter.close()
         return first
@@ -350,7 +377,7 @@ def test_second_loop_works_after_first_loop_ended(server: Server) -> None:
     assert looked[0] in {None, ErrorCode.STORE_TIMEOUT}
 
 
-def test_it_says_nothing_on_the_console(server: Server) -> None:
+def test_adapter_prints_nothing(server: Server) -> None:
     printed = run(
         """
         import asyncio, sys
@@ -376,32 +403,28 @@ def test_it_says_nothing_on_the_console(server: Server) -> None:
     assert printed == ""
 
 
+@pytest.mark.clause("LIF-5")
 async def test_nothing_is_left_at_the_server_after_close(server: Server) -> None:
     name = "glide-closes"
-
-    def there() -> int:
-        with server.exchange() as exchange:
-            return str(exchange.ask("CLIENT", "LIST")).count(f"name={name}")
-
     adapter = ValkeyAdapter.from_url(f"{url_of(server)}?client_name={name}")
     await adapter.open()
     await adapter.subscribe("closing", lambda _, payload: None)
     await adapter.xgroup_create("closing", "group")
     waiting = asyncio.create_task(adapter.xreadgroup("closing", "group", "consumer", block=30))
-    await asyncio.sleep(0.2)
-    assert there() == 3
+    await until_blocked(server)
+    assert clients_of(server, name) == 3
     await adapter.close()
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError) as caught:
         await waiting
+    assert caught.value.code == ErrorCode.STORE_CLOSED
 
-    async with asyncio.timeout(10):
-        while there():  # noqa: ASYNC110 - the server sends no event
-            await asyncio.sleep(0.02)
+    await until(lambda: clients_of(server, name) == 0, "connections are left")
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
     with server.exchange() as exchange:
         exchange.ask("DEL", "closing")
 
 
+@pytest.mark.clause("LIF-5")
 async def test_next_close_completes_a_cancelled_close(server: Server) -> None:
     name = "glide-cancelled"
     for steps in range(6):
@@ -415,12 +438,7 @@ async def test_next_close_completes_a_cancelled_close(server: Server) -> None:
         await asyncio.gather(closing, return_exceptions=True)
         await adapter.close()
 
-    async with asyncio.timeout(10):
-        while True:
-            with server.exchange() as exchange:
-                if f"name={name}" not in str(exchange.ask("CLIENT", "LIST")):
-                    break
-            await asyncio.sleep(0.02)
+    await until(lambda: clients_of(server, name) == 0, "connections are left")
 
 
 async def test_adapter_opens_one_connection_for_calls(server: Server) -> None:
@@ -435,13 +453,14 @@ async def test_adapter_opens_one_connection_for_calls(server: Server) -> None:
     assert listed.count(f"name={name}") == 1
 
 
+@pytest.mark.clause("STR-7")
 async def test_blocking_read_adds_timeout_to_its_block() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         adapter = ValkeyAdapter.from_url(url_of(server), timeout=10.0)
         await adapter.open()
         await adapter.xgroup_create("stream", "group")
         waiting = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=0.5))
-        await asyncio.sleep(0.2)
+        await until_blocked(server)
         await server.pause()
         # more than the wait, and the time that glide would add for a single command
         await asyncio.sleep(2.0)

@@ -107,8 +107,9 @@ async def hostile(reply: bytes) -> AsyncGenerator[str]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.clause("LIF-22")
 @pytest.mark.parametrize("reply", REPLIES)
-async def test_operation_believes_only_its_own_kind_of_reply(reply: str) -> None:
+async def test_operation_accepts_only_replies_of_its_type(reply: str) -> None:
     wrong: list[str] = []
     async with hostile(REPLIES[reply]) as url:
         adapter = ValkeyAdapter.from_url(url, timeout=2.0, connect_timeout=5.0)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from igniter_store.contract import Subscription
     from igniter_store_conformance.servers import Exchange, Server
 
+LIMIT = 30.0
 LONG = b"long and always the same, " * 200
 
 
@@ -60,6 +61,7 @@ def listed(answer: object) -> list[list[object]]:
     return cast("list[list[object]]", answer)
 
 
+@pytest.mark.clause("KV-2")
 @pytest.mark.parametrize("kind", ["zstd", "lz4"])
 async def test_long_values_are_compressed_and_read_unchanged(
     kind: str, server: Server, plain: ValkeyAdapter
@@ -82,6 +84,7 @@ async def test_long_values_are_compressed_and_read_unchanged(
         await adapter.close()
 
 
+@pytest.mark.clause("CLM-3", "CLM-4", "CLM-8")
 async def test_long_owner_keeps_claim_when_values_are_compressed(
     server: Server, plain: ValkeyAdapter
 ) -> None:
@@ -104,6 +107,7 @@ async def test_long_owner_keeps_claim_when_values_are_compressed(
         await adapter.close()
 
 
+@pytest.mark.clause("CTR-1", "CTR-4", "CTR-6")
 async def test_counters_work_beside_compressed_values(server: Server, plain: ValkeyAdapter) -> None:
     adapter = ValkeyAdapter.from_url(url_of(server), compression="zstd")
     await adapter.open()
@@ -126,7 +130,7 @@ async def test_counters_work_beside_compressed_values(server: Server, plain: Val
 
 
 @pytest.mark.parametrize("place", ["server", "cluster"])
-async def test_corrupt_value_leaves_its_neighbours_their_answers(place: str) -> None:
+async def test_corrupt_value_leaves_other_replies_unchanged(place: str) -> None:
     with started(place) as (_, url):
         async with (
             opened(ValkeyAdapter.from_url(url)) as plain,
@@ -194,12 +198,12 @@ async def opened(adapter: ValkeyAdapter) -> AsyncGenerator[ValkeyAdapter]:
         await adapter.close()
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(20):
-        # the condition depends on callbacks, or on the server's state
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+async def until(holds: Callable[[], bool], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.005)
 
 
 @contextlib.contextmanager
@@ -229,6 +233,21 @@ async def sharded(place: str) -> AsyncGenerator[tuple[ValkeyAdapter, Sequence[Se
             await adapter.close()
 
 
+async def client_id_requested(node: Server, times: int) -> None:
+    """Wait until the adapter has requested the CLIENT ID this often.
+
+    It compares the reply with the last one, and then asks glide for its subscriptions.
+    """
+
+    def requests() -> int:
+        with node.exchange() as exchange:
+            statistics = exchange.info("commandstats").get("cmdstat_client|id", "calls=0,")
+        return int(statistics.partition("calls=")[2].partition(",")[0])
+
+    before = requests()
+    await until(lambda: requests() >= before + times, "the adapter doesn't request the CLIENT ID")
+
+
 def channels_of(nodes: Sequence[Server]) -> set[bytes]:
     """The sharded channels that have a subscriber."""
     found: set[bytes] = set()
@@ -238,6 +257,7 @@ def channels_of(nodes: Sequence[Server]) -> set[bytes]:
     return found
 
 
+@pytest.mark.clause("PUB-4")
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_cancelled_sharded_subscription_leaves_the_others_intact(place: str) -> None:
     async with sharded(place) as (adapter, nodes):
@@ -253,7 +273,7 @@ async def test_cancelled_sharded_subscription_leaves_the_others_intact(place: st
 
         one, two, _ = [await subscribed(name) for name in ("one", "two", "three")]
         assert channels_of(nodes) == {b"one", b"two", b"three"}
-        await asyncio.sleep(0.6)  # by then glide was asked for its subscriptions twice
+        await client_id_requested(nodes[0], 3)
         assert [await adapter.publish(name, b"1") for name in ("one", "two", "three")] == [1, 1, 1]
         await until(lambda: len(heard) == 3)
 
@@ -262,7 +282,7 @@ async def test_cancelled_sharded_subscription_leaves_the_others_intact(place: st
         await two.cancel()
         one = await subscribed("one")
         assert channels_of(nodes) == {b"one", b"three"}
-        await asyncio.sleep(0.6)
+        await client_id_requested(nodes[0], 3)
         assert [await adapter.publish(name, b"2") for name in ("one", "two", "three")] == [1, 0, 1]
         await until(lambda: len(heard) == 5)
 
@@ -270,6 +290,7 @@ async def test_cancelled_sharded_subscription_leaves_the_others_intact(place: st
     assert gaps == []
 
 
+@pytest.mark.clause("PUB-4", "PUB-10")
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_sharded_subscription_recovers_after_a_lost_connection(place: str) -> None:
     async with sharded(place) as (adapter, nodes):
@@ -303,7 +324,7 @@ async def test_cached_value_is_not_fetched_until_it_changes() -> None:
         await adapter.open()
         try:
             await plain.set("cached", b"1")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT):
                 before = -1
                 # a value is cached a moment after its caller gets the reply
                 while gets(server.exchange()) != before:
@@ -312,7 +333,7 @@ async def test_cached_value_is_not_fetched_until_it_changes() -> None:
             assert await asyncio.gather(*(adapter.get("cached") for _ in range(20))) == [b"1"] * 20
             assert gets(server.exchange()) == before
             await plain.set("cached", b"2")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT):
                 # glide reports no invalidation
                 while await adapter.get("cached") != b"2":  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
@@ -321,9 +342,9 @@ async def test_cached_value_is_not_fetched_until_it_changes() -> None:
             await plain.close()
 
 
-async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
+async def test_reads_use_replicas_when_option_is_set() -> None:
     with servers.start_cluster(servers.find_or_skip("valkey")) as cluster:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LIMIT):
             for primary in cluster.primaries:
                 with primary.exchange() as exchange:
                     while not all(  # noqa: ASYNC110 - the same
@@ -335,7 +356,7 @@ async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
         await adapter.open()
         try:
             await adapter.set("replicated", b"1")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT):
                 # a replica applies a write some time later, without an event
                 while await adapter.get("replicated") != b"1":  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
@@ -358,11 +379,11 @@ async def test_value_changed_during_lost_connection_is_read_again(
         await adapter.open()
         for turn in range(3):
             await plain.set("key", b"old %d" % turn)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(LIMIT):
                 # the server notifies glide, which sends no event
                 while await adapter.get("key") != b"old %d" % turn:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            await asyncio.sleep(0.6)  # by then the adapter has compared the CLIENT IDs
+            await client_id_requested(nodes[0], 2)
             for node in nodes:
                 with node.exchange() as exchange, contextlib.suppress(Refused):
                     exchange.ask("GET", "key")  # rejected by nodes that don't have the key
@@ -370,7 +391,7 @@ async def test_value_changed_during_lost_connection_is_read_again(
                     exchange.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
                     exchange.ask("SET", "key", f"new {turn}")
                     exchange.ask("EXEC")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(LIMIT):
                 while await read(adapter, "key") != b"new %d" % turn:  # noqa: ASYNC110 - the same
                     await asyncio.sleep(0.01)
         await adapter.close()
@@ -386,7 +407,7 @@ async def read(adapter: ValkeyAdapter, key: str) -> bytes | None:
     return None
 
 
-def test_glides_spans_are_written_where_the_url_says(server: Server, tmp_path: Path) -> None:
+def test_url_option_sets_the_span_file(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "spans.json"
     script = """
         import asyncio, os, sys

@@ -22,6 +22,7 @@ def url_of(server: Server) -> str:
     return server.url.replace("redis://", "valkey://")
 
 
+@pytest.mark.clause("FLT-1", "FLT-3")
 async def test_call_fails_at_once_while_server_is_unreachable() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         address = glide.NodeAddress(server.address.host, server.address.port)
@@ -66,6 +67,7 @@ async def test_call_fails_at_once_while_server_is_unreachable() -> None:
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
+@pytest.mark.clause("FLT-1", "FLT-3")
 async def test_server_on_unix_socket_is_found_again(tmp_path: Path) -> None:
     path = str(tmp_path / "valkey.sock")
     with servers.start(servers.find_or_skip("valkey"), arguments=("--unixsocket", path)) as server:
@@ -137,6 +139,7 @@ async def test_adapter_recovers_behind_proxy_that_closes_probes() -> None:
         await asyncio.gather(*passing)
 
 
+@pytest.mark.clause("LIF-5")
 async def test_close_while_server_is_unreachable_leaves_no_task() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         adapter = ValkeyAdapter.from_url(url_of(server), timeout=0.5)
@@ -149,6 +152,7 @@ async def test_close_while_server_is_unreachable_leaves_no_task() -> None:
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
+@pytest.mark.clause("FLT-1")
 async def test_cancelled_caller_leaves_probe_to_others() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         adapter = ValkeyAdapter.from_url(url_of(server), timeout=0.2)

@@ -143,11 +143,12 @@ def clients_of(server: Server) -> int:
         return len(str(exchange.ask("CLIENT", "LIST")).rstrip("\\n'").split("id=")) - 2
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(LIMIT):
-        while not holds():  # noqa: ASYNC110 - callbacks or the server's lists, which send no event
-            await asyncio.sleep(0.01)
+async def until(holds: Callable[[], bool], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.01)
 
 
 async def failures_before_answer(call: Callable[[], Awaitable[Any]]) -> list[StoreError]:
@@ -163,8 +164,9 @@ async def failures_before_answer(call: Callable[[], Awaitable[Any]]) -> list[Sto
                 return errors
 
 
+@pytest.mark.clause("FLT-4", "FLT-12")
 @pytest.mark.parametrize("place", ["server", "cluster"])
-async def test_calls_come_back_after_connection_turns_silent(place: str) -> None:
+async def test_calls_recover_after_connection_turns_silent(place: str) -> None:
     async with behind_middlebox(place) as (adapter, middlebox, _):
         await adapter.set("key", b"value")
         for _ in range(2):
@@ -177,11 +179,13 @@ async def test_calls_come_back_after_connection_turns_silent(place: str) -> None
             }
 
 
-async def test_calls_under_way_end_with_the_silent_connection() -> None:
+@pytest.mark.clause("FLT-2", "FLT-4", "FLT-12")
+async def test_calls_in_flight_end_with_silent_connection() -> None:
     async with behind_middlebox(timeout=3.0) as (adapter, middlebox, _):
         await adapter.set("key", b"value")
         middlebox.forget()
         first = asyncio.create_task(adapter.get("key"))
+        # Time has to pass: the other calls' own timeouts must end after the first call's.
         await asyncio.sleep(1.5)
         reading, writing = (
             asyncio.create_task(adapter.get("key")),
@@ -196,6 +200,7 @@ async def test_calls_under_way_end_with_the_silent_connection() -> None:
     assert (results[2].code, results[2].maybe_applied) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 
 
+@pytest.mark.clause("FLT-12", "PUB-10")
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_subscription_reports_gap_after_connection_turns_silent(place: str) -> None:
     async with behind_middlebox(place) as (adapter, middlebox, server):
@@ -218,7 +223,8 @@ async def test_subscription_reports_gap_after_connection_turns_silent(place: str
     assert gaps == [1]
 
 
-async def test_waiting_read_comes_back_after_connection_turns_silent() -> None:
+@pytest.mark.clause("FLT-12")
+async def test_blocking_read_recovers_after_connection_turns_silent() -> None:
     async with behind_middlebox() as (adapter, middlebox, server):
         await adapter.xgroup_create("stream", "group")
         reading = [
@@ -248,9 +254,10 @@ async def test_cached_value_is_refreshed_after_connection_turns_silent() -> None
         middlebox.forget()
         with server.exchange() as exchange:
             exchange.ask("SET", "key", "new")
-        async with asyncio.timeout(LIMIT):
-            while await read(adapter) != b"new":  # noqa: ASYNC110 - the adapter recovers by itself
-                await asyncio.sleep(0.05)
+        end = asyncio.get_running_loop().time() + LIMIT
+        while (value := await read(adapter)) != b"new":  # the adapter recovers by itself
+            assert asyncio.get_running_loop().time() < end, f"the cached value is still {value!r}"
+            await asyncio.sleep(0.05)
 
 
 async def read(adapter: ValkeyAdapter) -> bytes | None:
@@ -260,6 +267,7 @@ async def read(adapter: ValkeyAdapter) -> bytes | None:
     return None
 
 
+@pytest.mark.clause("LIF-5")
 @pytest.mark.parametrize("later", [0.0, 0.1, 0.2, 0.4, 0.8])
 async def test_close_during_replacement_leaves_nothing(later: float) -> None:
     async with behind_middlebox(timeout=0.2, connect_timeout=1.0) as (adapter, middlebox, _):
@@ -267,7 +275,7 @@ async def test_close_during_replacement_leaves_nothing(later: float) -> None:
         await adapter.subscribe("channel", ignore)
         middlebox.forget()
         reading = [asyncio.create_task(adapter.get("key")) for _ in range(3)]
-        await asyncio.sleep(0.2 + later)
+        await asyncio.sleep(0.2 + later)  # at different moments of the replacement
         await adapter.close()
         left = [
             task
@@ -280,6 +288,7 @@ async def test_close_during_replacement_leaves_nothing(later: float) -> None:
     assert all(isinstance(answer, StoreError) or answer == b"value" for answer in results)
 
 
+@pytest.mark.clause("FLT-4")
 async def test_silent_server_is_used_once_it_answers_again() -> None:
     async with behind_middlebox() as (adapter, middlebox, _):
         await adapter.set("key", b"value")
@@ -295,6 +304,7 @@ async def test_silent_server_is_used_once_it_answers_again() -> None:
     assert len(errors) <= 2
 
 
+@pytest.mark.clause("FLT-4")
 async def test_slow_server_keeps_its_connection() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         address = server.address

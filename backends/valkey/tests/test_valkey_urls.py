@@ -3,6 +3,8 @@
 No message contains a password.
 """
 
+# no clause: the contract doesn't cover the options of a URL.
+
 from __future__ import annotations
 
 import os
@@ -218,7 +220,7 @@ async def test_configuration_that_glide_rejects_is_refused(
     assert PASSWORD not in f"{caught.value} {caught.value.__cause__!r}"
 
 
-def test_iam_is_said_in_the_url() -> None:
+def test_url_options_enable_iam() -> None:
     configuration, _ = configuration_of(
         "valkeys+cluster://me@host?iam_cluster=c&iam_region=eu-west-1&iam_service=elasticache", {}
     )

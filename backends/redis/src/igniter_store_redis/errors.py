@@ -54,6 +54,9 @@ _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 
+# redis-py's own text, for a reply to AUTH that is neither OK nor an error
+_NO_REPLY_TO_AUTH: Final = "Invalid Username or Password"
+
 # OpenSSL's codes for a certificate with another host name, or another IP address
 _NOT_FOR_HOST: Final = {62, 64}
 
@@ -182,7 +185,7 @@ def _diagnosed(error: BaseException, cause: BaseException, attempt: Attempt) -> 
         return _failed(_NO_TLS, attempt, retryable=False)
     if _behind(socket.gaierror, cause) is not None:
         return _failed(UNKNOWN_HOST, attempt)
-    if isinstance(cause, redis.InvalidResponse):
+    if isinstance(cause, redis.InvalidResponse) or str(cause) == _NO_REPLY_TO_AUTH:
         return _failed(_NO_REDIS, attempt, retryable=False)
     return _failed(
         _CLUSTER if is_cluster else _unanswered(cause, attempt),
@@ -286,6 +289,8 @@ def _reason(cause: BaseException, attempt: Attempt) -> str:
 
 def _words(cause: BaseException) -> str:
     """The server's error text, with the prefix that redis-py strips; empty if there was none."""
+    if str(cause) == _NO_REPLY_TO_AUTH:
+        return ""
     word = getattr(cause, "status_code", None) or next(
         (word for kind, word in _CLASSES if isinstance(cause, kind)), ""
     )

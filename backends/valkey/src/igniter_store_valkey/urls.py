@@ -148,8 +148,12 @@ The README describes each option.
 
 
 _READERS: Final = {"sharded_pubsub": truth, **LOGIN, **OPTIONS}
-_TAKEN: Final = Options(NAME, _READERS, _ALIASES, _REFUSED)
-_SERVERS: Final = Form(SCHEMES, _TAKEN, has_several=True)
+# Without TLS these options are refused, so their files aren't read.
+_UNREAD: Final = dict.fromkeys(("tls_ca_certs", "tls_cert", "tls_key"), text)
+_SECURE: Final = Form(SCHEMES, Options(NAME, _READERS, _ALIASES, _REFUSED), has_several=True)
+_PLAIN: Final = Form(
+    SCHEMES, Options(NAME, {**_READERS, **_UNREAD}, _ALIASES, _REFUSED), has_several=True
+)
 _OWN: Final = ("timeout", "connect_timeout", "sharded_pubsub")
 
 
@@ -160,7 +164,7 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
         url: see `ValkeyAdapter.from_url`.
         given: options that override those of the URL.
     """
-    location = located(url, _SERVERS, given)
+    location = located(url, _SECURE if _is_secure(url) else _PLAIN, given)
     security, _, kind = location.scheme.partition("+")
     if kind == "cluster" and location.database:
         raise misconfigured(
@@ -197,6 +201,11 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
         raise misconfigured(f"{error}.") from None
     _observe(options)
     return configuration, {name: options[name] for name in _OWN if name in options}
+
+
+def _is_secure(url: object) -> bool:
+    scheme = url.partition("://")[0].lower() if isinstance(url, str) else ""
+    return scheme.partition("+")[0].endswith("s")
 
 
 def _credentials(location: Location) -> glide.ServerCredentials | None:
