@@ -11,7 +11,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 
 from igniter_store_redis.cluster import ClusterClient
 from igniter_store_redis.connector import Connector, abandon_connections
-from igniter_store_redis.errors import NAME, misconfigured
+from igniter_store_redis.errors import ERRORS, NAME
 from igniter_store_redis.incoming import LARGEST
 from igniter_store_redis.redis_py_clients import check_client, sentinels_of
 from igniter_store_redis.standalone import StandaloneClient
@@ -80,9 +80,9 @@ class RedisAdapter(CommandAdapter):
             NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub
         )
         if type(connections) is not int or connections < 1:
-            raise misconfigured("connections must be an integer of 1 or more.")
+            raise ERRORS.misconfigured("connections must be an integer of 1 or more.")
         if type(max_reply_bytes) is not int or max_reply_bytes < 1:
-            raise misconfigured("max_reply_bytes must be an integer of 1 or more.")
+            raise ERRORS.misconfigured("max_reply_bytes must be an integer of 1 or more.")
         self._client = client
         # Makes another client like `client`, if the adapter owns it
         self._make_client: Callable[[], Redis | RedisCluster] | None = None

@@ -41,15 +41,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError
 
 from igniter_store_redis.connector import Connector
-from igniter_store_redis.errors import (
-    NAME,
-    UNREACHABLE,
-    Attempt,
-    closed,
-    elsewhere,
-    not_reached,
-    refusal,
-)
+from igniter_store_redis.errors import ERRORS, NAME, UNREACHABLE, Attempt, not_reached
 from igniter_store_redis.standalone import StandaloneClient
 
 if TYPE_CHECKING:
@@ -140,9 +132,9 @@ class ClusterClient(CommandClient):
 
     def require_open(self) -> None:
         if not self._is_open:
-            raise refusal(is_inherited=self.is_inherited, was_closed=self._was_closed)
+            raise ERRORS.not_open(is_inherited=self.is_inherited, was_closed=self._was_closed)
         if asyncio.get_running_loop() is not self._loop:
-            raise elsewhere()
+            raise ERRORS.elsewhere()
 
     async def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         attempt = partial(StandaloneClient.attempt, words=words, read=read, code=code, writes=False)
@@ -336,10 +328,10 @@ class ClusterClient(CommandClient):
         self._refresh_soon()
         refreshing = self._refreshing
         if refreshing is None:
-            raise closed()
+            raise ERRORS.closed()
         await asyncio.wait([refreshing])  # a cancellation here leaves the shared task running
         if refreshing.cancelled():  # by `close`
-            raise closed()
+            raise ERRORS.closed()
         try:
             refreshing.result()
         except UNREACHABLE as error:

@@ -13,10 +13,9 @@ import errno
 import os
 import socket
 import ssl
-from functools import partial
 from typing import Final, TypeVar
 
-from igniter_store.contract import ErrorCode, StoreError, errors, store_error
+from igniter_store.contract import BackendErrors, ErrorCode, StoreError, store_error
 from igniter_store.redis_commands.needs import needed
 from igniter_store.redis_commands.reply_errors import (
     UNKNOWN_HOST,
@@ -33,11 +32,7 @@ from redis.asyncio.sentinel import MasterNotFoundError
 E = TypeVar("E", bound=BaseException)
 
 NAME: Final = "redis"
-
-closed = partial(errors.closed, NAME)
-refusal = partial(errors.not_open, NAME)
-elsewhere = partial(errors.elsewhere, NAME)
-misconfigured = partial(errors.misconfigured, backend=NAME)
+ERRORS: Final = BackendErrors(NAME)
 
 UNREACHABLE: Final = (redis.RedisError, redis.RedisClusterException, OSError)
 """The exceptions that redis-py raises while it connects."""

@@ -40,7 +40,7 @@ from igniter_store.redis_commands.reply_errors import (
 )
 from igniter_store.redis_commands.transport import idle_limit
 
-from igniter_store_redis.errors import elsewhere
+from igniter_store_redis.errors import ERRORS
 from igniter_store_redis.incoming import NOTHING, Incoming, can_complete, reader
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Multiplexer(asyncio.Protocol):
         The result is the server's reply as hiredis parses it, or a `ReplyError`.
         """
         if asyncio.get_running_loop() is not self._loop:
-            raise elsewhere()
+            raise ERRORS.elsewhere()
         try:
             packed = pack_command(words)
         # Bytes-like objects, or text with surrogate escapes (see `encoded`)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import forget_task
 
-from igniter_store_redis.errors import UNREACHABLE, closed
+from igniter_store_redis.errors import ERRORS, UNREACHABLE
 
 if TYPE_CHECKING:
     from igniter_store_redis.connector import Connector
@@ -90,7 +90,7 @@ class ReconnectingConnection:
         attempt = self._attempt
         await asyncio.wait([attempt])  # a cancellation here leaves the shared attempt running
         if attempt.cancelled():  # by `close`
-            raise closed()
+            raise ERRORS.closed()
         try:
             return attempt.result()
         except StoreError:

@@ -31,7 +31,7 @@ from igniter_store.redis_commands.reply_errors import (
 )
 from igniter_store.redis_commands.subscriptions import Listener
 
-from igniter_store_redis.errors import NAME, elsewhere, refusal
+from igniter_store_redis.errors import ERRORS, NAME
 from igniter_store_redis.reconnecting import ReconnectingConnection
 
 if TYPE_CHECKING:
@@ -158,9 +158,9 @@ class StandaloneClient(CommandClient):
 
     def require_open(self) -> None:
         if not self._is_open:
-            raise refusal(is_inherited=self.is_inherited, was_closed=self._was_closed)
+            raise ERRORS.not_open(is_inherited=self.is_inherited, was_closed=self._was_closed)
         if asyncio.get_running_loop() is not self._loop:
-            raise elsewhere()
+            raise ERRORS.elsewhere()
 
     async def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         multiplexer = self._first.multiplexer

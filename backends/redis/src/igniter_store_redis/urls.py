@@ -28,7 +28,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from igniter_store_redis.errors import NAME, misconfigured
+from igniter_store_redis.errors import ERRORS, NAME
 
 DEFAULT_USER: Final = "default"
 
@@ -161,7 +161,7 @@ def location_of(url: Any, given: dict[str, Any]) -> tuple[Location, dict[str, An
     location = located(url, next((form for form in _FORMS if scheme in form.schemes), _ANY), given)
     if not _is_secure(location) and (names := sorted(_TLS.keys() & location.options.keys())):
         secure = "rediss" + location.scheme.removeprefix("redis") if location.hosts else "rediss"
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             f"{names[0]} applies only to TLS. Use a URL that begins with {secure}://, or remove "
             "the option."
         )
@@ -181,7 +181,7 @@ def client_of(location: Location, connect_timeout: float) -> Redis | RedisCluste
     except (ValueError, TypeError, RedisError):  # its message may contain a password
         message = "redis-py rejected the options of the URL. Correct the TLS options."
     # Raised outside the except block, which would set redis-py's error as its context
-    raise misconfigured(message)
+    raise ERRORS.misconfigured(message)
 
 
 def _single(location: Location) -> Redis:
@@ -213,12 +213,12 @@ def _single(location: Location) -> Redis:
 def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
     service, _, number = location.path.partition("/")
     if not service:
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             "The URL doesn't name the service that the sentinels monitor. Write "
             f"{location.scheme}://host:26379/service/0."
         )
     if number and location.database is not None:
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             "The database is given twice, in the path of the URL and as db. Remove one of them."
         )
     database = database_of(number, NAME) if number else location.database or 0
@@ -246,7 +246,7 @@ def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
 
 def _cluster(location: Location, connect_timeout: float) -> RedisCluster:
     if location.database:
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             "A cluster has only database 0. Remove the number at the end of the URL, or db."
         )
     # A node that doesn't reply must leave time to try the next ones.

@@ -18,14 +18,7 @@ from igniter_store_sqlite.change_watch import Changes
 from igniter_store_sqlite.claims import SQLiteClaims
 from igniter_store_sqlite.counters import SQLiteCounters
 from igniter_store_sqlite.database import Database, Synchronous, is_in_memory
-from igniter_store_sqlite.errors import (
-    NAME,
-    closed,
-    inherited,
-    misconfigured,
-    not_connected,
-    read_only,
-)
+from igniter_store_sqlite.errors import ERRORS, NAME, read_only
 from igniter_store_sqlite.file_identity import network_of
 from igniter_store_sqlite.keyvalue import SQLiteKeyValue
 from igniter_store_sqlite.pubsub import Listener, SQLitePubSub
@@ -86,7 +79,7 @@ class SQLiteAdapter(
             "sqlite",
             "aiosqlite",
         ):
-            raise misconfigured(
+            raise ERRORS.misconfigured(
                 "SQLiteAdapter takes an AsyncEngine with a sqlite+aiosqlite URL. To use a URL, "
                 "call from_url()."
             )
@@ -95,9 +88,9 @@ class SQLiteAdapter(
             or not isinstance(timeout, (int, float))
             or not 0 < timeout < _LONGEST
         ):
-            raise misconfigured("timeout must be a number of seconds above 0.")
+            raise ERRORS.misconfigured("timeout must be a number of seconds above 0.")
         if synchronous not in {"normal", "full"}:
-            raise misconfigured('synchronous must be "normal" or "full".')
+            raise ERRORS.misconfigured('synchronous must be "normal" or "full".')
         self.in_process = is_in_memory(engine)
         self._engine = engine
         self._timeout = timeout
@@ -106,7 +99,7 @@ class SQLiteAdapter(
         self._sweeper: Sweeper | None = None
         self._database = Database(engine, timeout, synchronous, is_ours=False)
         self._ending: asyncio.Task[None] | None = None  # started by `close`
-        self._use_nothing(_Absent(not_connected))
+        self._use_nothing(_Absent(ERRORS.not_connected))
 
     @property
     def affinity(self) -> Affinity:
@@ -175,7 +168,7 @@ class SQLiteAdapter(
                 self._ending = asyncio.create_task(
                     self._end(self._sweeper, self._listener, self._changes)
                 )
-            self._use_nothing(_Absent(closed))
+            self._use_nothing(_Absent(ERRORS.closed))
             await self._ended()
             self.affinity.release()
 
@@ -191,7 +184,7 @@ class SQLiteAdapter(
         if self._sweeper is not None:
             self._sweeper.abandon()
         forget_task(self._ending)
-        self._use_nothing(_Absent(inherited if is_inherited else not_connected))
+        self._use_nothing(_Absent(ERRORS.inherited if is_inherited else ERRORS.not_connected))
         # A task of the closed loop may still hold the old lock.
         self._changing, self._ending, self._sweeper = (
             asyncio.Lock(),

@@ -24,12 +24,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from igniter_store_sqlite.errors import (
+    ERRORS,
     cannot_open,
     failure,
     is_busy,
     is_read_only,
     locked,
-    misconfigured,
     moved,
     not_opened,
 )
@@ -153,7 +153,7 @@ class Database:
             return
         real = await self.writes.run(_path)
         if not real:
-            raise misconfigured(
+            raise ERRORS.misconfigured(
                 "The engine's database has no file, so its connections can't share it. For a "
                 "database in memory, use sqlite+aiosqlite://."
             )

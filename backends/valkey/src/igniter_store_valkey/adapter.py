@@ -10,7 +10,7 @@ from igniter_store.redis_commands.adapter import CommandAdapter, check_options, 
 
 from igniter_store_valkey.client import ValkeyClient
 from igniter_store_valkey.cluster import ValkeyClusterClient
-from igniter_store_valkey.errors import NAME, misconfigured
+from igniter_store_valkey.errors import ERRORS, NAME
 from igniter_store_valkey.urls import configuration_of
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class ValkeyAdapter(CommandAdapter):
             (glide.GlideClientConfiguration, glide.GlideClusterClientConfiguration),
         ):
             kinds = "a GlideClient, a GlideClusterClient, or a configuration of one"
-            raise misconfigured(
+            raise ERRORS.misconfigured(
                 f"ValkeyAdapter takes {kinds}, but got {named(given)}. To use a URL, call "
                 "from_url()."
             )

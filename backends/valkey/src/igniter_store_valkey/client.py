@@ -45,17 +45,15 @@ from igniter_store_valkey.batches import Batches
 from igniter_store_valkey.connection_id import INTERVAL, connection_id
 from igniter_store_valkey.connector import GlideConnector
 from igniter_store_valkey.errors import (
+    ERRORS,
     NAME,
     UNREACHABLE,
     ServerLoading,
     ServerUnreachable,
     UndecompressedReply,
-    closed,
-    elsewhere,
     lent_is_closed,
     lent_is_late,
     not_reached,
-    refusal,
     value_is_too_large,
 )
 from igniter_store_valkey.glide_clients import (
@@ -231,9 +229,9 @@ class ValkeyClient(CommandClient):
 
     def require_open(self) -> None:
         if not self._is_open:
-            raise refusal(is_inherited=self.is_inherited, was_closed=self._was_closed)
+            raise ERRORS.not_open(is_inherited=self.is_inherited, was_closed=self._was_closed)
         if asyncio.get_running_loop() is not self._loop:
-            raise elsewhere()
+            raise ERRORS.elsewhere()
 
     def read(
         self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED
@@ -438,7 +436,7 @@ class ValkeyClient(CommandClient):
     def _asked(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
         self.require_open()
         if self._batches is None:
-            raise closed()
+            raise ERRORS.closed()
         if (known := self._reachability.known_error) is not None:
             return _raised(known)
         return self._batches.send(words, writes=writes)

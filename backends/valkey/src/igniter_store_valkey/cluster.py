@@ -20,7 +20,7 @@ from igniter_store.redis_commands.scan import scan_nodes
 from igniter_store.redis_commands.slots import slot_of
 
 from igniter_store_valkey.client import ValkeyClient
-from igniter_store_valkey.errors import NAME, UNREACHABLE, ServerLoading, closed, reply_error_of
+from igniter_store_valkey.errors import ERRORS, NAME, UNREACHABLE, ServerLoading, reply_error_of
 from igniter_store_valkey.glide_clients import answer_to
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class ValkeyClusterClient(ValkeyClient):
             self.require_open()
             client = self._client
             if client is None:
-                raise closed()
+                raise ERRORS.closed()
             try:
                 async with FairTimeout(self.timeout + self._connect_timeout):
                     return await answer_to(client, words, route)

@@ -16,7 +16,7 @@ import glide
 from igniter_store.contract.options import LOGIN, Options, seconds, text, truth, whole
 from igniter_store.contract.urls import Form, Location, located
 
-from igniter_store_valkey.errors import NAME, misconfigured
+from igniter_store_valkey.errors import ERRORS, NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -163,7 +163,7 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
     location = located(url, _SERVERS, given)
     security, _, kind = location.scheme.partition("+")
     if kind == "cluster" and location.database:
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             "A cluster has only database 0. Remove the number at the end of the URL, or db."
         )
     options, database = location.options, location.database or 0
@@ -194,7 +194,7 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
                 **settings, database_id=database, advanced_config=advanced
             )
     except ValueError as error:  # glide's own message, when client_az is missing
-        raise misconfigured(f"{error}.") from None
+        raise ERRORS.misconfigured(f"{error}.") from None
     _observe(options)
     return configuration, {name: options[name] for name in _OWN if name in options}
 
@@ -211,7 +211,7 @@ def _credentials(location: Location) -> glide.ServerCredentials | None:
             glide.ServerCredentials(password or _ANY_PASSWORD, user) if user or password else None
         )
     if len(iam) < 3 or password or not user:  # noqa: PLR2004 - all of them
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             "IAM requires iam_cluster, iam_region, iam_service and a user name in the URL, "
             "without a password."
         )
@@ -230,7 +230,7 @@ def _compression(options: Mapping[str, Any]) -> glide.CompressionConfiguration |
     backend, level = options["compression"], options.get("compression_level")
     least, most = _LEVELS[backend]
     if level is not None and not least <= level <= most:
-        raise misconfigured(f"compression_level must be {_LEVEL}.")
+        raise ERRORS.misconfigured(f"compression_level must be {_LEVEL}.")
     settings: dict[str, Any] = {"compression_level": level}
     if "compression_from" in options:
         settings["min_compression_size"] = options["compression_from"]
@@ -250,12 +250,12 @@ def _cache(options: Mapping[str, Any]) -> glide.ClientSideCache | None:
 def _tls(options: Mapping[str, Any], *, is_secure: bool) -> glide.TlsAdvancedConfiguration | None:
     given = [ours for ours in _TLS if options.get(ours)]
     if given and not is_secure:
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             f"{given[0]} applies only to TLS. Use a URL that begins with valkeys://, "
             "valkeys+cluster:// or dragonflys://."
         )
     if ("tls_cert" in given) != ("tls_key" in given):
-        raise misconfigured("tls_cert and tls_key belong together. Pass both.")
+        raise ERRORS.misconfigured("tls_cert and tls_key belong together. Pass both.")
     settings = {_TLS[ours]: options[ours] for ours in given}
     return glide.TlsAdvancedConfiguration(**settings) if settings else None
 
@@ -272,6 +272,6 @@ def _observe(options: Mapping[str, Any]) -> None:
     try:
         glide.OpenTelemetry.init(glide.OpenTelemetryConfig(traces=traces, metrics=metrics))
     except glide.GlideError as error:
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             "glide can't send its telemetry there. Its error is in __cause__."
         ) from error

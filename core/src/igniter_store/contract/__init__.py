@@ -13,6 +13,7 @@ from igniter_store.contract.claims import TOKEN_LIFETIME, Claims
 from igniter_store.contract.clock import Clock, ManualClock, Timer, TimerClock
 from igniter_store.contract.counters import Counters, count_on
 from igniter_store.contract.errors import (
+    BackendErrors,
     BackendFailed,
     BackendTimeout,
     BackendUnavailable,
@@ -49,6 +50,7 @@ __all__ = [
     "TOKEN_LIFETIME",
     "Adapter",
     "Affinity",
+    "BackendErrors",
     "BackendFailed",
     "BackendTimeout",
     "BackendUnavailable",
