@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.redis_commands.adapter import named
+from igniter_store.contract.errors import described_type
 from igniter_store.redis_commands.transport import address
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
@@ -43,12 +43,14 @@ def check_client(client: object) -> None:
     if not issubclass(kind, (Redis, RedisCluster)):
         if package in {"fakeredis", "unittest", "mock"}:
             raise ERRORS.misconfigured(
-                f"RedisAdapter needs a real server, but got {named(client)}. {_IN_MEMORY}"
+                f"RedisAdapter needs a real server, but got {described_type(client)}. {_IN_MEMORY}"
             )
         cure = "To use a URL, call from_url()."
         if package == "redis" and not isinstance(client, type):
             cure = "Import Redis from redis.asyncio: redis.Redis blocks the event loop."
-        raise ERRORS.misconfigured(f"RedisAdapter takes {_KINDS}, but got {named(client)}. {cure}")
+        raise ERRORS.misconfigured(
+            f"RedisAdapter takes {_KINDS}, but got {described_type(client)}. {cure}"
+        )
     untyped: Any = client
     if issubclass(kind, RedisCluster):
         classes = {
@@ -78,8 +80,8 @@ def sentinels_of(pool: Any) -> str:
 def no_transport(client: object) -> StoreError:
     """The error for a client whose connections reach no server."""
     return ERRORS.misconfigured(
-        f"RedisAdapter needs connections to a real server, but {named(client)} doesn't have any. "
-        f"{_IN_MEMORY}"
+        f"RedisAdapter needs connections to a real server, but {described_type(client)} doesn't "
+        f"have any. {_IN_MEMORY}"
     )
 
 

@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import glide
-from igniter_store.redis_commands.adapter import CommandAdapter, check_options, named
+from igniter_store.contract.errors import described_type
+from igniter_store.redis_commands.adapter import CommandAdapter, check_options
 
 from igniter_store_valkey.client import ValkeyClient
 from igniter_store_valkey.cluster import ValkeyClusterClient
@@ -72,7 +73,7 @@ class ValkeyAdapter(CommandAdapter):
         ):
             kinds = "a GlideClient, a GlideClusterClient, or a configuration of one"
             raise ERRORS.misconfigured(
-                f"ValkeyAdapter takes {kinds}, but got {named(given)}. To use a URL, call "
+                f"ValkeyAdapter takes {kinds}, but got {described_type(given)}. To use a URL, call "
                 "from_url()."
             )
         check_options(

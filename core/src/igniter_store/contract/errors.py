@@ -462,6 +462,15 @@ def malformed_id(code: ErrorCode, backend: str) -> StoreError:
     return store_error(code, message, backend=backend)
 
 
+def described_type(thing: object) -> str:
+    """Describe a rejected object in a message: its type, and none of its contents."""
+    kind = thing if isinstance(thing, type) else type(thing)
+    name = (
+        kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    )
+    return f"the class {name}" if isinstance(thing, type) else f"an object of type {name}"
+
+
 class BackendErrors:
     """The errors above, with the name of one backend.
 

@@ -141,12 +141,3 @@ def check_options(backend: str, *, timeout: Any, connect_timeout: Any, sharded_p
             )
     if type(sharded_pubsub) is not bool:
         raise misconfigured("sharded_pubsub must be True or False.", backend)
-
-
-def named(thing: object) -> str:
-    """Describe a rejected object in a message: its type, and none of its contents."""
-    kind = thing if isinstance(thing, type) else type(thing)
-    name = (
-        kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    )
-    return f"the class {name}" if isinstance(thing, type) else f"an object of type {name}"
