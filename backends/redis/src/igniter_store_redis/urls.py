@@ -12,8 +12,24 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-from igniter_store.contract.options import LOGIN, Options, Reader, one_of, text, truth, whole
-from igniter_store.contract.urls import Form, Location, database_of, located
+from igniter_store.contract.options import (
+    LOGIN,
+    Options,
+    Reader,
+    one_of,
+    printable,
+    text,
+    truth,
+    whole,
+)
+from igniter_store.contract.urls import (
+    DATABASE_TWICE,
+    Form,
+    Location,
+    database_of,
+    located,
+    require_no_database,
+)
 from redis.asyncio import (
     Connection,
     ConnectionPool,
@@ -50,18 +66,6 @@ def _version(value: Any) -> int:
     return found
 
 
-def _client_name(value: Any) -> str:
-    if (
-        not isinstance(value, str)
-        or not value.isascii()
-        or not value.isprintable()
-        or " " in value
-        or not value
-    ):
-        raise ValueError("printable ASCII without spaces")
-    return value
-
-
 _TLS: Final[dict[str, Reader]] = {
     "ssl_ca_certs": text,
     "ssl_ca_path": text,
@@ -76,7 +80,7 @@ _TLS: Final[dict[str, Reader]] = {
 }
 _CONNECTION: Final[dict[str, Reader]] = {
     **LOGIN,
-    "client_name": _client_name,
+    "client_name": printable,
     "socket_keepalive": truth,
     **_TLS,
 }
@@ -218,9 +222,7 @@ def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
             f"{location.scheme}://host:26379/service/0."
         )
     if number and location.database is not None:
-        raise ERRORS.misconfigured(
-            "The database is given twice, in the path of the URL and as db. Remove one of them."
-        )
+        raise ERRORS.misconfigured(DATABASE_TWICE)
     database = database_of(number, NAME) if number else location.database or 0
     options = dict(location.options)  # the location may be used again, for a second client
     asking = {
@@ -245,10 +247,7 @@ def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
 
 
 def _cluster(location: Location, connect_timeout: float) -> RedisCluster:
-    if location.database:
-        raise ERRORS.misconfigured(
-            "A cluster has only database 0. Remove the number at the end of the URL, or db."
-        )
+    require_no_database(location, NAME)
     # A node that doesn't reply must leave time to try the next ones.
     limits: dict[str, Any] = {
         "socket_connect_timeout": connect_timeout / 4,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from igniter_store.contract import Affinity
 from igniter_store.contract.affinity import forget_task, keep
-from igniter_store.contract.options import Options, one_of
+from igniter_store.contract.options import Options, check_seconds, one_of
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from igniter_store_sqlite.backup import back_up
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.worker import Worker
 
 _TIMEOUT: Final = 5.0
-_LONGEST: Final = 1e6  # seconds; a larger timeout is most likely in the wrong unit
 _OPTIONS: Final = Options(NAME, {"synchronous": one_of("normal", "full")})
 _LOGGER: Final = logging.getLogger("igniter_store")
 
@@ -83,12 +82,7 @@ class SQLiteAdapter(
                 "SQLiteAdapter takes an AsyncEngine with a sqlite+aiosqlite URL. To use a URL, "
                 "call from_url()."
             )
-        if (
-            isinstance(timeout, bool)
-            or not isinstance(timeout, (int, float))
-            or not 0 < timeout < _LONGEST
-        ):
-            raise ERRORS.misconfigured("timeout must be a number of seconds above 0.")
+        check_seconds("timeout", timeout, NAME)
         if synchronous not in {"normal", "full"}:
             raise ERRORS.misconfigured('synchronous must be "normal" or "full".')
         self.in_process = is_in_memory(engine)

@@ -8,13 +8,12 @@ Rule: a message never contains the URL, which may hold a password. Part of a pas
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import glide
-from igniter_store.contract.options import LOGIN, Options, seconds, text, truth, whole
-from igniter_store.contract.urls import Form, Location, located
+from igniter_store.contract.options import LOGIN, Options, printable, seconds, text, truth, whole
+from igniter_store.contract.urls import Form, Location, located, require_no_database
 
 from igniter_store_valkey.errors import ERRORS, NAME
 
@@ -32,7 +31,6 @@ SCHEMES: Final = (
     "dragonflys",
 )
 
-_CLIENT_NAME: Final = re.compile(r"[!-~]+")
 # For a user without a password (nopass) the server accepts any password. Without one, glide
 # wouldn't log in at all.
 _ANY_PASSWORD: Final = "nopass"  # noqa: S105 - for users without a password
@@ -100,13 +98,6 @@ def _level(value: Any) -> int:
     return level
 
 
-def _client_name(value: Any) -> str:
-    name = str(value)
-    if not _CLIENT_NAME.fullmatch(name):
-        raise ValueError("printable ASCII without spaces")
-    return name
-
-
 def _file(value: Any) -> bytes:
     what = "the path of a file in PEM form"
     try:
@@ -122,7 +113,7 @@ OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "read_from": _one_of(glide.ReadFrom),
     "client_az": text,
     "node_discovery": _one_of(glide.NodeDiscoveryMode),
-    "client_name": _client_name,
+    "client_name": printable,
     "cache_kb": whole(1, _UNSIGNED),
     "cache_ttl": seconds,
     "cache_server_assisted": truth,
@@ -162,10 +153,8 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
     """
     location = located(url, _SERVERS, given)
     security, _, kind = location.scheme.partition("+")
-    if kind == "cluster" and location.database:
-        raise ERRORS.misconfigured(
-            "A cluster has only database 0. Remove the number at the end of the URL, or db."
-        )
+    if kind == "cluster":
+        require_no_database(location, NAME)
     options, database = location.options, location.database or 0
     tls = _tls(options, is_secure=security.endswith("s"))
     settings: dict[str, Any] = {

@@ -438,7 +438,7 @@ def not_asyncio(backend: str | None) -> StoreError:
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
 
 
-def misconfigured(message: str, backend: str) -> StoreError:
+def misconfigured(message: str, backend: str | None = None) -> StoreError:
     """Create the error for an unusable URL, option or file."""
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
 

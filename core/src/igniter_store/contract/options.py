@@ -18,7 +18,7 @@ from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 from urllib.parse import unquote_plus
 
 from msgspec import Struct
@@ -34,11 +34,11 @@ Reader: TypeAlias = Callable[[Any], Any]
 It raises a ValueError that describes the valid values without quoting the invalid one.
 """
 
-LONGEST: Final = 1_000_000
-"""Seconds; a larger number means that the caller used the wrong unit."""
-
+_LONGEST: Final = 1_000_000  # seconds; a larger number means that the caller used the wrong unit
+_DURATION: Final = f"a number of seconds above 0 and below {_LONGEST}"
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9}", re.ASCII)
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
+_PRINTABLE: Final = re.compile(r"[!-~]+")
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", re.ASCII)
 
@@ -57,9 +57,23 @@ def seconds(value: Any) -> float:
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(number, Written) and _NUMBER.fullmatch(number):
         number = float(number)
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 < number < LONGEST:
-        raise ValueError(f"a number of seconds above 0 and below {LONGEST}")
+    if not _is_duration(number):
+        raise ValueError(_DURATION)
     return number
+
+
+def check_seconds(option: str, value: Any, backend: str) -> None:
+    """Reject an argument of an adapter's class that isn't a number of seconds.
+
+    Raises:
+        ConfigurationError: `STORE_CONFIGURATION_INVALID`, with the option's name.
+    """
+    if not _is_duration(value):
+        raise misconfigured(f"{option} must be {_DURATION}.", backend)
+
+
+def _is_duration(value: Any) -> TypeGuard[float]:
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and 0 < value < _LONGEST
 
 
 def whole(least: int, most: int) -> Reader:
@@ -86,6 +100,13 @@ def text(value: Any) -> str:
     """Read a non-empty text."""
     if not isinstance(value, str) or not value:
         raise ValueError("a text that isn't empty")
+    return str(value)
+
+
+def printable(value: Any) -> str:
+    """Read a text of printable ASCII characters without spaces."""
+    if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
+        raise ValueError("printable ASCII without spaces")
     return str(value)
 
 
