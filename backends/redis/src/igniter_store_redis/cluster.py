@@ -32,7 +32,7 @@ from igniter_store.redis_commands.reply_errors import (
     without_quotes,
 )
 from igniter_store.redis_commands.scan import scan_nodes
-from igniter_store.redis_commands.slots import slot_of
+from igniter_store.redis_commands.slots import grouped_by_slot, slot_of
 from igniter_store.redis_commands.subscriptions import SHARDED
 from igniter_store.redis_commands.transport import address
 from redis.asyncio.cluster import ClusterNode
@@ -77,6 +77,8 @@ class ClusterClient(CommandClient):
         largest: bytes that a reply may have.
     """
 
+    errors = ERRORS
+
     def __init__(
         self, client: Any, timeout: float, connect_timeout: float, connections: int, largest: int
     ) -> None:
@@ -93,15 +95,10 @@ class ClusterClient(CommandClient):
         self._asked_at = float("-inf")  # when the topology was last refreshed
         self._ordered: list[tuple[int, Any]] | None = None
         self._ordered_from: object = None
-        self._is_open = False
-        self._was_closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
         """Find the nodes, and ping each primary."""
-        self._is_open, self._was_closed, self.is_inherited = True, False, False
-        self._loop = asyncio.get_running_loop()
-        self.forget_server()
+        self._accept_calls()
         try:
             await self._refreshed()
             await self.ping()
@@ -116,7 +113,7 @@ class ClusterClient(CommandClient):
 
     async def close(self) -> None:
         """Close all connections; pending callers get `STORE_CLOSED`."""
-        self._is_open, self._was_closed, self.is_inherited = False, True, False
+        self._refuse_calls()
         refreshing, self._refreshing = self._refreshing, None
         servers, self._servers, self._former = [*self._servers.values(), *self._former], {}, []
         await asyncio.gather(*(server.close() for server in servers))
@@ -129,12 +126,6 @@ class ClusterClient(CommandClient):
         forget_task(self._refreshing)
         for server in (*self._servers.values(), *self._former):
             server.abandon(is_inherited=is_inherited)
-
-    def require_open(self) -> None:
-        if not self._is_open:
-            raise ERRORS.not_open(is_inherited=self.is_inherited, was_closed=self._was_closed)
-        if asyncio.get_running_loop() is not self._loop:
-            raise ERRORS.elsewhere()
 
     async def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         attempt = partial(StandaloneClient.attempt, words=words, read=read, code=code, writes=False)
@@ -156,10 +147,7 @@ class ClusterClient(CommandClient):
         return answer
 
     def group_by_slot(self, keys: Sequence[str | bytes]) -> list[list[int]]:
-        groups: dict[int, list[int]] = {}
-        for place, key in enumerate(keys):
-            groups.setdefault(slot_of(key), []).append(place)
-        return list(groups.values())
+        return grouped_by_slot(keys)
 
     async def scan(
         self, cursor: str, pattern: str, count: int, code: ErrorCode

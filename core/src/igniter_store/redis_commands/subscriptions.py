@@ -15,12 +15,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-import random
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.errors import StoreError, closed, not_connected
+from igniter_store.contract.backoff import Backoff
+from igniter_store.contract.errors import ErrorCode, StoreError, closed, not_connected
 from igniter_store.contract.pubsub import (
     GapCallback,
     MessageCallback,
@@ -37,6 +37,8 @@ from igniter_store.redis_commands.reply_errors import (
     ReplyError,
     ReplyTimeout,
     error_prefix,
+    failure,
+    without_quotes,
 )
 from igniter_store.redis_commands.transport import Name, idle_limit
 
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
     from igniter_store.redis_commands.transport import Connector, PubSubConnection
 
-# Seconds between attempts to reconnect; each is twice the previous one.
+# Seconds between attempts to reconnect
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
 _MOST_LOSSES: Final = 4  # connections that may be lost while one caller waits for a confirmation
@@ -187,6 +189,23 @@ class Listener:
     def is_idle(self) -> bool:
         """True if no connection is open or being opened."""
         return self._keeping is None or self._keeping.done()
+
+    async def subscribe(self, subscription: CommandSubscription) -> None:
+        """Subscribe, and return once the server has confirmed.
+
+        Raises:
+            StoreError: see `add`; or the error for the server's `ReplyError`.
+        """
+        reply_error = await self.add(subscription)
+        if reply_error is not None:
+            raise failure(
+                reply_error,
+                ErrorCode.STORE_SUBSCRIBE_FAILED,
+                self._timeout,
+                backend=self._connector.backend,
+                writes=False,
+                words=subscription.name,
+            ) from without_quotes(reply_error)
 
     async def add(self, subscription: CommandSubscription) -> ReplyError | None:
         """Subscribe; return `None` once the server has confirmed, or the `ReplyError`.
@@ -391,11 +410,10 @@ class Listener:
     # The task that keeps the connection up.
 
     async def _keep(self) -> None:
-        pause = 0.0
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        backoff.reset(has_pause=False)
         while True:
-            # Jitter, so that not all clients reconnect at once.
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
-            pause = min(_LONGEST_PAUSE, 2 * pause or _FIRST_PAUSE)
+            await backoff.pause()
             try:
                 connection = await self._connector.open_pubsub(self._handle)
             except self._unreachable as error:
@@ -406,7 +424,7 @@ class Listener:
             else:
                 try:
                     await self._greet(connection)
-                    pause = _FIRST_PAUSE
+                    backoff.reset()
                     await self._until_lost(connection)
                 finally:
                     connection.end()
