@@ -8,7 +8,6 @@ Rule: a cancelled `once` leaves no claim, or a claim that its TTL ends.
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,12 +101,7 @@ class ClaimNamespace(Namespace):
         `owner` distinguishes the two. The remaining time may have changed by the time the caller
         reads it.
         """
-        with self._attempt(TTL) as attempt:
-            left = await self._through.keyvalue.ttl(self._key(key))
-            if left is None or math.isinf(left):
-                return None
-            attempt.note("ctx.claim.ttl", left)
-            return left
+        return await self._remaining(TTL, key)
 
     async def release(self, key: str, owner: Any) -> bool:
         """End the claim if `owner` holds it, and return whether it was held by `owner`.
