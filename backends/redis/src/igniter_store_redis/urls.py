@@ -173,19 +173,34 @@ def location_of(url: Any, given: dict[str, Any]) -> tuple[Location, dict[str, An
     return location, own
 
 
-def client_of(location: Location, connect_timeout: float) -> Redis | RedisCluster:
-    """Make a client that isn't connected yet."""
-    kind = location.scheme.partition("+")[2]
-    try:
-        if kind == "sentinel":
-            return _behind_sentinel(location, connect_timeout)
-        return _cluster(location, connect_timeout) if kind == "cluster" else _single(location)
-    except OSError as error:
-        message = _NO_TLS.format(kind=type(error).__name__)
-    except (ValueError, TypeError, RedisError):  # its message may contain a password
-        message = "redis-py rejected the options of the URL. Correct the TLS options."
-    # Raised outside the except block, which would set redis-py's error as its context
-    raise ERRORS.misconfigured(message)
+class ClientFactory:
+    """Makes the clients of an adapter that owns them.
+
+    Args:
+        location: the location that a URL names.
+        connect_timeout: seconds that connecting may take.
+    """
+
+    def __init__(self, location: Location, connect_timeout: float) -> None:
+        self._location: Final = location
+        self._connect_timeout: Final = connect_timeout
+
+    def make(self) -> Redis | RedisCluster:
+        """Make a client that isn't connected yet."""
+        location = self._location
+        kind = location.scheme.partition("+")[2]
+        try:
+            if kind == "sentinel":
+                return _behind_sentinel(location, self._connect_timeout)
+            if kind == "cluster":
+                return _cluster(location, self._connect_timeout)
+            return _single(location)
+        except OSError as error:
+            message = _NO_TLS.format(kind=type(error).__name__)
+        except (ValueError, TypeError, RedisError):  # its message may contain a password
+            message = "redis-py rejected the options of the URL. Correct the TLS options."
+        # Raised outside the except block, which would set redis-py's error as its context
+        raise ERRORS.misconfigured(message)
 
 
 def _single(location: Location) -> Redis:

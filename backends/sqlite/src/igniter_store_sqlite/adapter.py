@@ -25,7 +25,7 @@ from igniter_store_sqlite.pubsub import Listener, SQLitePubSub
 from igniter_store_sqlite.scan import SQLiteScan
 from igniter_store_sqlite.streams import SQLiteStreams
 from igniter_store_sqlite.sweeper import Sweeper
-from igniter_store_sqlite.urls import engine_for, parts_of
+from igniter_store_sqlite.urls import OwnEngine, engine_for, parts_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -74,6 +74,9 @@ class SQLiteAdapter(
         self, engine: AsyncEngine, *, timeout: float = _TIMEOUT, synchronous: Synchronous = "normal"
     ) -> None:
         given: object = engine
+        own = given if isinstance(given, OwnEngine) else None
+        if own is not None:
+            given = engine = own.engine
         if not isinstance(given, AsyncEngine) or (engine.dialect.name, engine.dialect.driver) != (
             "sqlite",
             "aiosqlite",
@@ -86,12 +89,16 @@ class SQLiteAdapter(
         if synchronous not in {"normal", "full"}:
             raise ERRORS.misconfigured('synchronous must be "normal" or "full".')
         self.in_process = is_in_memory(engine)
-        self._engine = engine
-        self._timeout = timeout
         self._affinity = Affinity(self.abandon)
         self._changing = asyncio.Lock()
         self._sweeper: Sweeper | None = None
-        self._database = Database(engine, timeout, synchronous, is_ours=False)
+        self._database = Database(
+            engine,
+            timeout,
+            synchronous,
+            is_ours=own is not None,
+            connect_timeout=timeout if own is None else own.connect_timeout or timeout,
+        )
         self._ending: asyncio.Task[None] | None = None  # started by `close`
         self._use_nothing(_Absent(ERRORS.not_connected))
 
@@ -122,12 +129,9 @@ class SQLiteAdapter(
         chosen = _OPTIONS.read(query, options)
         connect_timeout = chosen.pop("connect_timeout", None)
         chosen.pop("connections", None)  # there is always one for writes and one for reads
-        adapter = cls(engine_for(path), **chosen)
-        adapter._database = Database(
-            adapter._engine, adapter._timeout, chosen.get("synchronous", "normal"), is_ours=True
-        )
-        adapter._database.connect_timeout = connect_timeout or adapter._timeout
-        return adapter
+        # In place of an engine, so that the adapter owns it
+        engine: Any = OwnEngine(engine_for(path), connect_timeout)
+        return cls(engine, **chosen)
 
     async def open(self) -> None:
         self._bind()

@@ -78,7 +78,13 @@ class Database:
     log_file: LogFile | None = None
 
     def __init__(
-        self, engine: AsyncEngine, timeout: float, synchronous: Synchronous, *, is_ours: bool
+        self,
+        engine: AsyncEngine,
+        timeout: float,
+        synchronous: Synchronous,
+        *,
+        is_ours: bool,
+        connect_timeout: float,
     ) -> None:
         self.in_memory: Final = is_in_memory(engine)
         self.can_write = True
@@ -86,7 +92,7 @@ class Database:
         self._engine = engine
         self._used = engine  # or an engine that opens the same file as immutable
         self.timeout: Final = timeout
-        self.connect_timeout = timeout
+        self.connect_timeout: Final = connect_timeout
         self._synchronous: Final = synchronous
         self._is_ours = is_ours
         self._connections: list[AsyncConnection] = []

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 from igniter_store.contract.urls import parsed
+from msgspec import Struct
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool, StaticPool
@@ -27,6 +28,18 @@ if TYPE_CHECKING:
 
 _MEMORY: Final = ":memory:"
 _HOME: Final = re.compile(r"~($|[^/\\]*[/\\])")
+
+
+class OwnEngine(Struct, frozen=True):
+    """The engine of an adapter that owns it.
+
+    Attributes:
+        engine: the engine, which the adapter disposes of.
+        connect_timeout: seconds that opening may take; `None` for the adapter's `timeout`.
+    """
+
+    engine: AsyncEngine
+    connect_timeout: float | None
 
 
 def parts_of(url: str) -> tuple[str | None, str]:
