@@ -10,6 +10,7 @@ Rule: Values are read by validation in JSON mode, with the model's own configura
 
 from __future__ import annotations
 
+import builtins
 import functools
 import importlib
 import sys
@@ -32,14 +33,14 @@ _CURE: Final = "Change the model so that it reads what it writes, or store model
 _CURE_OF_SECRETS: Final = (
     "Declare the field as str, or give it a field_serializer that returns the secret."
 )
-# Python's builtin `type`; in this module, `type` is an argument name.
-_class: Final = type
 
 
 def is_pydantic_model(type: Any) -> bool:
     """Return True for a pydantic model class, without importing pydantic."""
     pydantic = sys.modules.get("pydantic")
-    return pydantic is not None and is_a(type, _class) and issubclass(type, pydantic.BaseModel)
+    return (
+        pydantic is not None and is_a(type, builtins.type) and issubclass(type, pydantic.BaseModel)
+    )
 
 
 def is_for_pydantic(type: Any) -> bool:
@@ -49,7 +50,9 @@ def is_for_pydantic(type: Any) -> bool:
     """
     if sys.modules.get("pydantic") is None:
         return False
-    if is_pydantic_model(type) or (is_a(type, _class) and "__pydantic_validator__" in vars(type)):
+    if is_pydantic_model(type) or (
+        is_a(type, builtins.type) and "__pydantic_validator__" in vars(type)
+    ):
         return True
     metadata = getattr(type, "__metadata__", ())
     if any(_is_pydantics(item) for item in metadata):
@@ -66,7 +69,7 @@ def is_for_pydantic(type: Any) -> bool:
 
 
 def _is_pydantics(metadata: Any) -> bool:
-    module = _class(metadata).__module__.partition(".")[0]
+    module = type(metadata).__module__.partition(".")[0]
     return module in ("pydantic", "annotated_types") or hasattr(
         metadata, "__get_pydantic_core_schema__"
     )
