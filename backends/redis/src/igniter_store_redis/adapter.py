@@ -8,12 +8,12 @@ from igniter_store.redis_commands.adapter import CommandAdapter, check_options
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from igniter_store_redis.cluster import ClusterClient
-from igniter_store_redis.connector import Connector, abandon_connections
+from igniter_store_redis.client import RedisClient
+from igniter_store_redis.cluster import RedisClusterClient
+from igniter_store_redis.connector import RedisConnector, abandon_connections
 from igniter_store_redis.errors import ERRORS, NAME
 from igniter_store_redis.incoming import LARGEST
 from igniter_store_redis.redis_py_clients import check_client, sentinels_of
-from igniter_store_redis.standalone import StandaloneClient
 from igniter_store_redis.urls import ClientFactory, location_of
 
 if TYPE_CHECKING:
@@ -88,14 +88,14 @@ class RedisAdapter(CommandAdapter):
 
         def commands() -> CommandClient:
             if isinstance(self._client, RedisCluster):
-                return ClusterClient(
+                return RedisClusterClient(
                     self._client, timeout, connect_timeout, connections, max_reply_bytes
                 )
             pool = self._client.connection_pool
-            connector = Connector(
+            connector = RedisConnector(
                 pool.make_connection, connect_timeout, max_reply_bytes, sentinels_of(pool)
             )
-            return StandaloneClient(connector, timeout, connections)
+            return RedisClient(connector, timeout, connections)
 
         super().__init__(commands, sharded_pubsub=sharded_pubsub)
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from igniter_store.redis_commands.replies import Reader
     from igniter_store.redis_commands.subscriptions import CommandSubscription
 
-    from igniter_store_redis.connector import Connector
+    from igniter_store_redis.connector import RedisConnector
     from igniter_store_redis.multiplexer import Multiplexer
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ T = TypeVar("T")
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 
 
-class StandaloneClient(CommandClient):
+class RedisClient(CommandClient):
     """CommandClient to one server.
 
     Args:
@@ -65,7 +65,7 @@ class StandaloneClient(CommandClient):
 
     def __init__(
         self,
-        connector: Connector,
+        connector: RedisConnector,
         timeout: float,
         connections: int,
         on_astray: Callable[[], None] | None = None,

@@ -40,9 +40,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError
 
-from igniter_store_redis.connector import Connector
-from igniter_store_redis.errors import ERRORS, NAME, UNREACHABLE, Attempt, not_reached
-from igniter_store_redis.standalone import StandaloneClient
+from igniter_store_redis.client import RedisClient
+from igniter_store_redis.connector import RedisConnector
+from igniter_store_redis.errors import ERRORS, NAME, UNREACHABLE, ConnectAttempt, not_reached
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -64,7 +64,7 @@ _NO_NODE: Final = "Too many cluster redirects. Retry once resharding has finishe
 _KEY_AT: Final = {"XGROUP": 2, "EVALSHA": 3, "EVAL": 3, "XREADGROUP": -2}
 
 
-class ClusterClient(CommandClient):
+class RedisClusterClient(CommandClient):
     """CommandClient to the nodes of a cluster.
 
     Args:
@@ -89,8 +89,8 @@ class ClusterClient(CommandClient):
         self._connect_timeout: Final = connect_timeout
         self._connections: Final = connections
         self._largest: Final = largest
-        self._servers: dict[str, StandaloneClient] = {}
-        self._former: list[StandaloneClient] = []  # of nodes that left, and may still send replies
+        self._servers: dict[str, RedisClient] = {}
+        self._former: list[RedisClient] = []  # of nodes that left, and may still send replies
         self._refreshing: asyncio.Task[None] | None = None
         self._asked_at = float("-inf")  # when the topology was last refreshed
         self._ordered: list[tuple[int, Any]] | None = None
@@ -128,19 +128,19 @@ class ClusterClient(CommandClient):
             server.abandon(is_inherited=is_inherited)
 
     async def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
-        attempt = partial(StandaloneClient.attempt, words=words, read=read, code=code, writes=False)
+        attempt = partial(RedisClient.attempt, words=words, read=read, code=code, writes=False)
         answer: T = await self._tried(words, attempt, code, writes=False)
         return answer
 
     async def write(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
-        attempt = partial(StandaloneClient.attempt, words=words, read=read, code=code, writes=True)
+        attempt = partial(RedisClient.attempt, words=words, read=read, code=code, writes=True)
         answer: T = await self._tried(words, attempt, code, writes=True)
         return answer
 
     async def block(self, *words: Any, read: Reader[T]) -> T:
         answer: T = await self._tried(
             words,
-            partial(StandaloneClient.attempt_to_wait, words=words, read=read),
+            partial(RedisClient.attempt_to_wait, words=words, read=read),
             _FAILED,
             writes=True,
         )
@@ -182,7 +182,7 @@ class ClusterClient(CommandClient):
         return await self._server_of(node).information()
 
     async def subscribe(self, subscription: CommandSubscription) -> None:
-        attempt = partial(StandaloneClient.attempt_to_subscribe, subscription=subscription)
+        attempt = partial(RedisClient.attempt_to_subscribe, subscription=subscription)
         try:
             await self._tried(
                 subscription.name, attempt, ErrorCode.STORE_SUBSCRIBE_FAILED, writes=False
@@ -254,7 +254,7 @@ class ClusterClient(CommandClient):
         self._refresh_soon()  # a lost connection may mean a lost node
         return bool(word)
 
-    async def _is_elsewhere(self, slot: int, server: StandaloneClient, error: StoreError) -> bool:
+    async def _is_elsewhere(self, slot: int, server: RedisClient, error: StoreError) -> bool:
         """Whether an unreachable node has lost the slot to another one, according to the others."""
         if error.code != ErrorCode.STORE_CONNECTION_FAILED:
             # STORE_CLOSED: the server has left the cluster
@@ -265,7 +265,7 @@ class ClusterClient(CommandClient):
 
     # Nodes
 
-    def _server_at(self, slot: int) -> StandaloneClient:
+    def _server_at(self, slot: int) -> RedisClient:
         self.require_open()
         nodes = self._nodes.slots_cache.get(slot)
         if not nodes:
@@ -276,12 +276,14 @@ class ClusterClient(CommandClient):
         server = self._servers.get(nodes[0].name)
         return self._server_of(nodes[0]) if server is None else server
 
-    def _server_of(self, node: Any) -> StandaloneClient:
+    def _server_of(self, node: Any) -> RedisClient:
         server = self._servers.get(node.name)
         if server is None:
             self.require_open()
-            connector = Connector(partial(_connection, node), self._connect_timeout, self._largest)
-            server = self._servers[node.name] = StandaloneClient(
+            connector = RedisConnector(
+                partial(_connection, node), self._connect_timeout, self._largest
+            )
+            server = self._servers[node.name] = RedisClient(
                 connector, self._timeout, self._connections, self._refresh_soon
             )
             server.start()
@@ -324,7 +326,7 @@ class ClusterClient(CommandClient):
             refreshing.result()
         except UNREACHABLE as error:
             where = ", ".join(address(host, port) for host, port in self._seeds)
-            reason = not_reached(error, Attempt(where, self._connect_timeout))
+            reason = not_reached(error, ConnectAttempt(where, self._connect_timeout))
         else:
             return
         finally:
@@ -371,7 +373,7 @@ class ClusterClient(CommandClient):
         finally:
             self._refreshing = None
 
-    def _put_in_place(self, server: StandaloneClient) -> None:
+    def _put_in_place(self, server: RedisClient) -> None:
         """Move subscriptions that can't receive messages at this server to one where they can."""
         for name in server.listener.names:
             with contextlib.suppress(StoreError):  # no node has the slot: move once one has it
@@ -380,7 +382,7 @@ class ClusterClient(CommandClient):
                     home.listener.adopt(name, server.listener.give_up(name))
         server.listener.renew()
 
-    def _home(self, name: Name, present: StandaloneClient) -> StandaloneClient:
+    def _home(self, name: Name, present: RedisClient) -> RedisClient:
         is_sharded = name[0] == SHARDED
         is_there = present in self._servers.values()
         if not is_sharded and is_there and not present.listener.is_failing:

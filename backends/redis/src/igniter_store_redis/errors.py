@@ -127,7 +127,7 @@ _NOT_ALLOWED: Final = (
 )
 
 
-class Attempt(Struct, frozen=True):
+class ConnectAttempt(Struct, frozen=True):
     """One attempt to connect.
 
     Attributes:
@@ -147,7 +147,7 @@ class Attempt(Struct, frozen=True):
     sent: str = ""
 
 
-def not_reached(error: BaseException, attempt: Attempt) -> StoreError:
+def not_reached(error: BaseException, attempt: ConnectAttempt) -> StoreError:
     """The `StoreError` for an error of redis-py while connecting, with a cause safe to show."""
     cause = _cause(error)
     failed = _diagnosed(error, cause, attempt)
@@ -155,7 +155,7 @@ def not_reached(error: BaseException, attempt: Attempt) -> StoreError:
     return failed
 
 
-def _diagnosed(error: BaseException, cause: BaseException, attempt: Attempt) -> StoreError:  # noqa: PLR0911 - returns at the first cause that fits
+def _diagnosed(error: BaseException, cause: BaseException, attempt: ConnectAttempt) -> StoreError:  # noqa: PLR0911 - returns at the first cause that fits
     words = _words(cause)
     is_cluster = isinstance(error, redis.RedisClusterException)
     if attempt.is_sentinel and "unknown command" in words:
@@ -186,7 +186,7 @@ def _diagnosed(error: BaseException, cause: BaseException, attempt: Attempt) -> 
     )
 
 
-def _refused(words: str, attempt: Attempt) -> StoreError | None:
+def _refused(words: str, attempt: ConnectAttempt) -> StoreError | None:
     """The error for an error reply of the server.
 
     None unless the reply, or the command that it answers, identifies the failure.
@@ -204,7 +204,7 @@ def _refused(words: str, attempt: Attempt) -> StoreError | None:
     return known
 
 
-def _unanswered(cause: BaseException, attempt: Attempt) -> str:  # noqa: PLR0911 - as above
+def _unanswered(cause: BaseException, attempt: ConnectAttempt) -> str:  # noqa: PLR0911 - as above
     refused = _behind(OSError, cause)
     is_late = isinstance(cause, (TimeoutError, redis.TimeoutError)) and not getattr(
         refused, "errno", None
@@ -228,7 +228,7 @@ def _unanswered(cause: BaseException, attempt: Attempt) -> str:  # noqa: PLR0911
     return _UNREACHED
 
 
-def _without_primary(text: str, attempt: Attempt) -> StoreError:
+def _without_primary(text: str, attempt: ConnectAttempt) -> StoreError:
     # After the service's name, redis-py lists the error that each failed sentinel raised, as in
     # "network:ConnectionError".
     raised = text.rpartition("' : ")[2] if "' : " in text else ""
@@ -240,7 +240,7 @@ def _without_primary(text: str, attempt: Attempt) -> StoreError:
 
 def _failed(
     message: str,
-    attempt: Attempt,
+    attempt: ConnectAttempt,
     *,
     retryable: bool | None = None,
     reason: str = "",
@@ -262,7 +262,7 @@ def _failed(
     )
 
 
-def _reason(cause: BaseException, attempt: Attempt) -> str:
+def _reason(cause: BaseException, attempt: ConnectAttempt) -> str:
     """The operating system's reason for the failure."""
     refused = _behind(OSError, cause)
     number = getattr(refused, "errno", None)

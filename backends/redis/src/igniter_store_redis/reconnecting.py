@@ -17,7 +17,7 @@ from igniter_store.contract.backoff import Backoff
 from igniter_store_redis.errors import ERRORS, UNREACHABLE
 
 if TYPE_CHECKING:
-    from igniter_store_redis.connector import Connector
+    from igniter_store_redis.connector import RedisConnector
     from igniter_store_redis.multiplexer import Multiplexer
 
 # Seconds between attempts, during which callers wait
@@ -36,7 +36,7 @@ class ReconnectingConnection:
         multiplexer: the current connection, if there is one.
     """
 
-    def __init__(self, connector: Connector, timeout: float) -> None:
+    def __init__(self, connector: RedisConnector, timeout: float) -> None:
         self.multiplexer: Multiplexer | None = None
         self._connector: Final = connector
         self._timeout: Final = timeout

@@ -14,8 +14,8 @@ from typing import Any, Final, cast
 
 from igniter_store.contract.options import (
     LOGIN,
+    OptionReader,
     Options,
-    Reader,
     one_of,
     printable,
     text,
@@ -66,7 +66,7 @@ def _version(value: Any) -> int:
     return found
 
 
-_TLS: Final[dict[str, Reader]] = {
+_TLS: Final[dict[str, OptionReader]] = {
     "ssl_ca_certs": text,
     "ssl_ca_path": text,
     "ssl_ca_data": text,
@@ -78,15 +78,18 @@ _TLS: Final[dict[str, Reader]] = {
     "ssl_min_version": _version,
     "ssl_ciphers": text,
 }
-_CONNECTION: Final[dict[str, Reader]] = {
+_CONNECTION: Final[dict[str, OptionReader]] = {
     **LOGIN,
     "client_name": printable,
     "socket_keepalive": truth,
     **_TLS,
 }
-_SENTINELS: Final[dict[str, Reader]] = {"sentinel_username": text, "sentinel_password": text}
-_CLUSTER: Final[dict[str, Reader]] = {"require_full_coverage": truth}
-_OWN: Final[dict[str, Reader]] = {"sharded_pubsub": truth, "max_reply_bytes": whole(1, 2**63 - 1)}
+_SENTINELS: Final[dict[str, OptionReader]] = {"sentinel_username": text, "sentinel_password": text}
+_CLUSTER: Final[dict[str, OptionReader]] = {"require_full_coverage": truth}
+_OWN: Final[dict[str, OptionReader]] = {
+    "sharded_pubsub": truth,
+    "max_reply_bytes": whole(1, 2**63 - 1),
+}
 _ALIASES: Final = {
     "tls_ca_certs": "ssl_ca_certs",
     "tls_cert": "ssl_certfile",
@@ -114,7 +117,7 @@ _ELSEWHERE: Final = {
 }
 
 
-def _options(more: dict[str, Reader]) -> Options:
+def _options(more: dict[str, OptionReader]) -> Options:
     readers = {**_OWN, **_CONNECTION, **more}
     return Options(
         NAME,

@@ -35,7 +35,7 @@ from igniter_store_sqlite.session import Session
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from igniter_store_sqlite.file_identity import Place
+    from igniter_store_sqlite.file_identity import FileIdentity
     from igniter_store_sqlite.fork_safety import ForkSafeConnection
     from igniter_store_sqlite.schema import Version
 
@@ -184,12 +184,12 @@ class Worker:
         self._idle.set()
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> FileIdentity | None:
         """The identity of its file, once known; checked before each trip."""
         return self._connection.place
 
     @place.setter
-    def place(self, place: Place | None) -> None:
+    def place(self, place: FileIdentity | None) -> None:
         self._connection.place = place
 
     def prepare_again_with(self, prepare: Callable[[sqlite3.Connection], None]) -> None:

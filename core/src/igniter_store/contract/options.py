@@ -28,7 +28,7 @@ from igniter_store.contract.errors import misconfigured
 if TYPE_CHECKING:
     from igniter_store.contract.errors import StoreError
 
-Reader: TypeAlias = Callable[[Any], Any]
+OptionReader: TypeAlias = Callable[[Any], Any]
 """Converts a written value to the value of an option.
 
 It raises a ValueError that describes the valid values without quoting the invalid one.
@@ -76,7 +76,7 @@ def _is_duration(value: Any) -> TypeGuard[float]:
     return not isinstance(value, bool) and isinstance(value, (int, float)) and 0 < value < _LONGEST
 
 
-def whole(least: int, most: int) -> Reader:
+def whole(least: int, most: int) -> OptionReader:
     """Create a reader for an integer from `least` to `most`."""
 
     def number(value: Any) -> int:
@@ -110,7 +110,7 @@ def printable(value: Any) -> str:
     return str(value)
 
 
-def one_of(*words: str) -> Reader:
+def one_of(*words: str) -> OptionReader:
     """Create a reader for one of `words`, in any case."""
 
     def word(value: Any) -> str:
@@ -122,7 +122,7 @@ def one_of(*words: str) -> Reader:
     return word
 
 
-COMMON: Final[Mapping[str, Reader]] = MappingProxyType(
+COMMON: Final[Mapping[str, OptionReader]] = MappingProxyType(
     {"timeout": seconds, "connect_timeout": seconds, "connections": whole(1, 10_000)}
 )
 """Options that every backend supports.
@@ -183,7 +183,7 @@ class Options(Struct, frozen=True):
     """
 
     backend: str
-    readers: Mapping[str, Reader]
+    readers: Mapping[str, OptionReader]
     aliases: Mapping[str, str] = MappingProxyType({})
     refused: Mapping[str, str] = MappingProxyType({})
 
@@ -206,7 +206,7 @@ class Options(Struct, frozen=True):
         arguments = [(name, value) for name, value in given.items() if value is not None]
         return {**self._read(written), **self._read(arguments)}
 
-    def accepted(self, name: str, reader: Reader, value: Any) -> Any:
+    def accepted(self, name: str, reader: OptionReader, value: Any) -> Any:
         """Return the value that `reader` returns for `value`; an error names the option."""
         try:
             return reader(value)
@@ -238,7 +238,7 @@ class Options(Struct, frozen=True):
     def _own_name(self, name: str) -> str:
         return self.aliases.get(name) or _ALIASES.get(name) or name
 
-    def _reader(self, name: str) -> Reader | None:
+    def _reader(self, name: str) -> OptionReader | None:
         own = self._own_name(name)
         return self.readers.get(own) or COMMON.get(own)
 
@@ -271,7 +271,7 @@ class Options(Struct, frozen=True):
         )
 
 
-LOGIN: Final[Mapping[str, Reader]] = MappingProxyType(
+LOGIN: Final[Mapping[str, OptionReader]] = MappingProxyType(
     {"username": text, "password": text, "db": whole(0, 2**31 - 1)}
 )
 """The parts of a server's URL that may also be written as options."""

@@ -19,7 +19,7 @@ from igniter_store.ttl import Ttl, optional_ttl_seconds, ttl_seconds
 from igniter_store.undoing import Undoing
 
 if TYPE_CHECKING:
-    from igniter_store.connection import Connection
+    from igniter_store.connection import StoreConnection
 
 ONCE: Final = Operation("claim.once", ErrorCode.STORE_CLAIM_FAILED, event="claim.acquire")
 OWNER: Final = Operation("claim.owner", ErrorCode.STORE_GET_FAILED)
@@ -42,7 +42,7 @@ class ClaimNamespace(Namespace):
 
     word = "claim"
 
-    def __init__(self, surroundings: Surroundings, connection: Connection) -> None:
+    def __init__(self, surroundings: Surroundings, connection: StoreConnection) -> None:
         super().__init__(surroundings)
         self._connection: Final = connection
         self._undoing: Final = Undoing(connection, surroundings.logger)

@@ -14,7 +14,7 @@ from igniter_store.arguments import boolean, invalid, optional_whole_number, pla
 from igniter_store.contract import ErrorCode, PendingEntry
 from igniter_store.contract.stream_ids import parse
 from igniter_store.keys import checked_key, shown_name
-from igniter_store.namespaces.messages import Reader, StreamMessage, stream_ids, stream_key
+from igniter_store.namespaces.messages import MessageReader, StreamMessage, stream_ids, stream_key
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Attempt, Operation
 from igniter_store.ttl import Ttl, waiting_seconds
@@ -143,7 +143,7 @@ class ConsumerGroup(Namespace):
         with self._attempt(READ) as attempt:
             key, reader = (
                 self._stream(stream, attempt),
-                Reader(self._codec, type, READ.name, self._backend),
+                MessageReader(self._codec, type, READ.name, self._backend),
             )
             limit = optional_whole_number(count, "count", least=0)
             wait = None if block is None else waiting_seconds(block, "block")
@@ -262,7 +262,7 @@ class ConsumerGroup(Namespace):
         with self._attempt(CLAIM) as attempt:
             key, reader = (
                 self._stream(stream, attempt),
-                Reader(self._codec, type, CLAIM.name, self._backend),
+                MessageReader(self._codec, type, CLAIM.name, self._backend),
             )
             idle, limit = (
                 waiting_seconds(min_idle, "min_idle"),

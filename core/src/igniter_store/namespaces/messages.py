@@ -87,7 +87,7 @@ class _Undecodable(StreamMessage[Any], frozen=True):
         return [("id", self.id), ("error", self.failure)]
 
 
-class Reader:
+class MessageReader:
     """Converts the entries of one reply to messages.
 
     Args:

@@ -14,7 +14,7 @@ from igniter_store.ttl import Ttl, ttl_seconds
 if TYPE_CHECKING:
     import logging
 
-    from igniter_store.connection import Capabilities, Connection
+    from igniter_store.connection import Capabilities, StoreConnection
     from igniter_store.scopes import Scope
     from igniter_store.serialization import Codec
 
@@ -32,7 +32,7 @@ class Surroundings(Struct, frozen=True):
     service: str
     scopes: tuple[Scope, ...]
     prefix: str
-    connection: Connection
+    connection: StoreConnection
     through: Capabilities
     codec: Codec
     sink: Sink | None

@@ -16,7 +16,7 @@ from igniter_store.keys import checked_key
 from igniter_store.namespaces.groups import ConsumerGroup
 from igniter_store.namespaces.messages import (
     FIELD,
-    Reader,
+    MessageReader,
     StreamMessage,
     bound,
     stream_ids,
@@ -139,7 +139,7 @@ class StreamNamespace(Namespace):
         with self._attempt(RANGE) as attempt:
             key, reader = (
                 stream_key(self._prefix, stream, attempt),
-                Reader(self._codec, type, RANGE.name, self._surroundings.backend),
+                MessageReader(self._codec, type, RANGE.name, self._surroundings.backend),
             )
             low, high = bound(start, "start"), bound(end, "end")
             limit = optional_whole_number(count, "count", least=0)

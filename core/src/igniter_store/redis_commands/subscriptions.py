@@ -102,7 +102,7 @@ class CommandSubscription(Subscription):
             except Exception:  # noqa: BLE001
                 report_callback_error(channel)
 
-    def tell_of_gap(self) -> None:
+    def report_gap(self) -> None:
         """Report that messages may have been lost."""
         if self.is_live and self.is_confirmed and self._on_gap is not None:
             try:
@@ -277,7 +277,7 @@ class Listener:
             self._table.setdefault(name, []).append(subscription)
             subscription.listener = self
             if name in self._confirmed and self._will_hear(name):
-                subscription.tell_of_gap()
+                subscription.report_gap()
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
         self.renew()
@@ -405,7 +405,7 @@ class Listener:
             self._on_astray()
             return
         _LOGGER.error("The server rejects the renewed subscription to %r: %s", name[1], reply_error)
-        self._tell_of_gap(name)  # the other names report it with their confirmation
+        self._report_gap(name)  # the other names report it with their confirmation
 
     # The task that keeps the connection up.
 
@@ -496,7 +496,7 @@ class Listener:
                 name = (verb.upper(), decoded(channel))
                 self._confirmed.add(name)
                 self._confirmations.confirm(verb.upper(), name)
-                self._tell_of_gap(name)
+                self._report_gap(name)
                 self._end_unwanted(name)
             case [b"unsubscribe" | b"punsubscribe" | b"sunsubscribe" as verb, channel, _]:
                 name = (_BEGINNINGS[verb.upper()], decoded(channel))
@@ -516,13 +516,13 @@ class Listener:
             case _:
                 pass
 
-    def _tell_of_gap(self, name: Name) -> None:
+    def _report_gap(self, name: Name) -> None:
         # Reported immediately, because the next message may follow the confirmation directly
         # (PUB-10).
         if name in self._renewed:
             self._renewed.discard(name)
             for subscription in tuple(self._table.get(name, ())):
-                subscription.tell_of_gap()
+                subscription.report_gap()
 
     def _deliver(self, name: Name, channel: str, payload: bytes) -> None:
         for subscription in tuple(self._table.get(name, ())):
