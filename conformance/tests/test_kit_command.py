@@ -215,11 +215,11 @@ def test_configuration_of_the_directory_is_ignored(
         ),
         (
             "adapters_of_mine:number",
-            "adapters_of_mine:number is a thing of type int. Name a Harness",
+            "adapters_of_mine:number is an object of type int. Name a Harness",
         ),
         (
             "adapters_of_mine:gives_a_number",
-            "adapters_of_mine:gives_a_number has returned a thing of type int. Name a Harness",
+            "adapters_of_mine:gives_a_number has returned an object of type int. Name a Harness",
         ),
         (
             "adapters_of_mine:needs_something",

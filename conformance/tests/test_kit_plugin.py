@@ -476,15 +476,15 @@ def test_kit_prints_nothing_when_no_suite_test_runs(
         ("harness()", "has to return a Harness, and returned NoneType. Is a `return` missing?"),
         (
             "return Harness(connect=lambda: None)",
-            "and returned a thing of type NoneType. Is a `return` missing?",
+            "and returned an object of type NoneType. Is a `return` missing?",
         ),
         (
             "return Harness(connect=lambda: MemoryAdapter)",
-            "and returned the class MemoryAdapter. It is the class itself: call it.",
+            "the class igniter_store_memory.adapter.MemoryAdapter. It is the class itself: call",
         ),
         (
             "return Harness(connect=MemoryAdapter())",
-            "is a function that makes an adapter, and not a thing of type MemoryAdapter",
+            "and not an object of type igniter_store_memory.adapter.MemoryAdapter",
         ),
         ("return Harness(connect=connect)", "`connect` is a plain function, without async"),
     ],

@@ -95,7 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
     required = config.getoption("--require-backends")
     if required:
         _set_for_this_run(config, REQUIRED_BACKENDS, required)
-    config.pluginmanager.register(_Listener(config), "igniter_conformance_listener")
+    config.pluginmanager.register(_ReportReceiver(config), "igniter_conformance_listener")
 
 
 def check_target(target: str) -> None:
@@ -149,7 +149,7 @@ def pytest_report_teststatus(
     return _STATUS.get(state_of(report)) if report.when == "call" or report.skipped else None
 
 
-class _Listener:
+class _ReportReceiver:
     """Receives the reports of all tests, and decides the result of the run.
 
     Args:

@@ -22,7 +22,7 @@ from igniter_store.keys import checked_name, is_part
 from igniter_store.operation import Sink
 from igniter_store.scopes import ScopeDefinition, scope_key
 from igniter_store.serialization import JSON, Codec, Serializer
-from igniter_store.store import Configuration, Store
+from igniter_store.store import Store, StoreSettings
 from igniter_store.telemetry.registry import Telemetry
 
 S = TypeVar("S", bound=str)
@@ -221,7 +221,7 @@ class StoreBuilder(Generic[S]):
                 ("The service name is missing. Call with_service('api')."),
             )
         return Store(
-            Configuration(
+            StoreSettings(
                 adapter=choices.adapter,
                 service=choices.service,
                 codec=Codec(choices.serializer),

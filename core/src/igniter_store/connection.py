@@ -64,7 +64,7 @@ class Closable(Protocol):
         ...
 
 
-class _Waiting:
+class _BlockingCall:
     # A blocking call, as a `Closable`.
     def __init__(self) -> None:
         self.timeout = asyncio.timeout(None)
@@ -106,7 +106,7 @@ class Capabilities(ABC):
         return await call
 
 
-class Connection(Capabilities):
+class StoreConnection(Capabilities):
     """An adapter and its lifecycle, shared by a store and all its scopes.
 
     Attributes:
@@ -209,7 +209,7 @@ class Connection(Capabilities):
         This matters for an adapter that stays open; an adapter that closes wakes its readers
         itself.
         """
-        waiting = _Waiting()
+        waiting = _BlockingCall()
         self._closables.add(waiting)
         try:
             async with waiting.timeout:

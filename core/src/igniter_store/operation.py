@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from igniter_store.connection import Connection
+    from igniter_store.connection import StoreConnection
     from igniter_store.telemetry.registry import Telemetry
 
 
@@ -106,7 +106,11 @@ class Observer:
     )
 
     def __init__(
-        self, sink: Sink | None, backend: str, attributes: Mapping[str, Any], connection: Connection
+        self,
+        sink: Sink | None,
+        backend: str,
+        attributes: Mapping[str, Any],
+        connection: StoreConnection,
     ) -> None:
         self.sink: Final = sink
         self.affinity: Final = connection.affinity
@@ -132,7 +136,7 @@ class Observer:
         return silent
 
     def bind(self) -> None:
-        """Bind the store to the running event loop; see `Connection.bind`."""
+        """Bind the store to the running event loop; see `StoreConnection.bind`."""
         connection = self._connection()
         if connection is not None:
             connection.bind()

@@ -71,7 +71,6 @@ class Facts:
     Attributes:
         takes_default_names: True if reading accepts the names that pydantic writes by default.
         takes_aliases: True if reading accepts the aliases that pydantic writes on request.
-        has_aliases: True if a field has another name in JSON, in either direction.
         aliases_collide: True if a field's name is the alias of another field of the same class.
         only_models_have_aliases: False if a dataclass or a TypedDict has aliases; msgspec writes
             these classes by the names of their fields.
@@ -84,7 +83,6 @@ class Facts:
     def __init__(self) -> None:
         self.takes_default_names = True
         self.takes_aliases = True
-        self.has_aliases = False
         self.aliases_collide = False
         self.only_models_have_aliases = True
         self.needs_round_trip = False
@@ -136,7 +134,6 @@ class Facts:
             self.takes_default_names &= by_default in taken[name] and not is_others
             self.takes_aliases &= alias in taken[name]
             if alias != name or field.get("validation_alias") is not None:
-                self.has_aliases = True
                 self.only_models_have_aliases &= schema["type"] == "model"
             self.aliases_collide |= any(
                 name in names for other, names in taken.items() if other != name

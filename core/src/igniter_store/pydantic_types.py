@@ -10,6 +10,7 @@ Rule: Values are read by validation in JSON mode, with the model's own configura
 
 from __future__ import annotations
 
+import builtins
 import functools
 import importlib
 import sys
@@ -31,15 +32,15 @@ _CURE: Final = "Change the model so that it reads what it writes, or store model
 _CURE_OF_SECRETS: Final = (
     "Declare the field as str, or give it a field_serializer that returns the secret."
 )
-# Python's builtin `type`; in this module, `type` is an argument name.
-_class: Final = type
 
 
 def is_pydantic_model(type: Any) -> bool:
     """Return True for a pydantic model class, without importing pydantic."""
     pydantic = sys.modules.get("pydantic")
     return (
-        pydantic is not None and isinstance(type, _class) and issubclass(type, pydantic.BaseModel)
+        pydantic is not None
+        and isinstance(type, builtins.type)
+        and issubclass(type, pydantic.BaseModel)
     )
 
 
@@ -51,7 +52,7 @@ def is_for_pydantic(type: Any) -> bool:
     if sys.modules.get("pydantic") is None:
         return False
     if is_pydantic_model(type) or (
-        isinstance(type, _class) and "__pydantic_validator__" in vars(type)
+        isinstance(type, builtins.type) and "__pydantic_validator__" in vars(type)
     ):
         return True
     metadata = getattr(type, "__metadata__", ())
@@ -69,7 +70,7 @@ def is_for_pydantic(type: Any) -> bool:
 
 
 def _is_pydantics(metadata: Any) -> bool:
-    module = _class(metadata).__module__.partition(".")[0]
+    module = type(metadata).__module__.partition(".")[0]
     return module in ("pydantic", "annotated_types") or hasattr(
         metadata, "__get_pydantic_core_schema__"
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from msgspec import Struct
 
 from igniter_store.arguments import invalid, plain_text
-from igniter_store.connection import Capabilities, Connection, RefusedCapabilities
+from igniter_store.connection import Capabilities, RefusedCapabilities, StoreConnection
 from igniter_store.contract import Adapter, ErrorCode, store_error
 from igniter_store.events.envelope import Actor
 from igniter_store.keys import is_encodable
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=str)
 
 
-class Configuration(Struct, frozen=True):
+class StoreSettings(Struct, frozen=True):
     """The builder's settings, shared by all stores over one connection."""
 
     adapter: Adapter
@@ -89,18 +89,20 @@ class Store(Generic[S]):
 
     def __init__(
         self,
-        configuration: Configuration | None = None,
-        connection: Connection | None = None,
+        configuration: StoreSettings | None = None,
+        connection: StoreConnection | None = None,
         scopes: tuple[Scope, ...] = (),
         actor: Actor | None = None,
         **unknown: Never,
     ) -> None:
         self._is_root = connection is None
         # Users try Store("memory://") and Store(adapter); the error shows the right call.
-        if unknown or not isinstance(configuration, Configuration):
+        if unknown or not isinstance(configuration, StoreSettings):
             raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, _NOT_BY_CLASS)
         self._configuration = configuration
-        self._connection = Connection(configuration.adapter) if connection is None else connection
+        self._connection = (
+            StoreConnection(configuration.adapter) if connection is None else connection
+        )
         self._scopes = scopes
         self._actor = actor
 

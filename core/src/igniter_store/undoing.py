@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Awaitable, Callable
 
-    from igniter_store.connection import Connection
+    from igniter_store.connection import StoreConnection
 
 _ATTEMPTS: Final = 3
 _PAUSE: Final = 0.2  # seconds between two attempts to undo
@@ -40,7 +40,7 @@ class Undoing:
         logger: gets a warning when a call can't be undone.
     """
 
-    def __init__(self, connection: Connection, logger: logging.Logger) -> None:
+    def __init__(self, connection: StoreConnection, logger: logging.Logger) -> None:
         self._connection: Final = connection
         self._logger: Final = logger
         self._left: Final[set[asyncio.Task[None]]] = set()

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import unquote
 from weakref import WeakValueDictionary
 
-from igniter_store.contract import Affinity, Clock, errors
+from igniter_store.contract import Affinity, Clock
 from igniter_store.contract.options import Options, whole
 from igniter_store.contract.urls import parsed
 
 from igniter_store_memory.channels import Channels, MemorySubscription
 from igniter_store_memory.claims import MemoryClaims
 from igniter_store_memory.counters import MemoryCounters
+from igniter_store_memory.errors import ERRORS, NAME
 from igniter_store_memory.keyspace import ClosedKeyspace, InheritedKeyspace, Keyspace
 from igniter_store_memory.keyvalue import MemoryKeyValue
 from igniter_store_memory.pubsub import MemoryPubSub
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from igniter_store_memory.log import Group, Waiter
 
-_OPTIONS: Final = Options("memory", {"max_keys": whole(1, 2**63 - 1)})
+_OPTIONS: Final = Options(NAME, {"max_keys": whole(1, 2**63 - 1)})
 
 # The keyspace of each `memory://name` in this process. A keyspace lives as long as an adapter uses
 # it, like a shared in-memory database of other libraries.
@@ -60,7 +61,7 @@ class MemoryAdapter(
             below 1.
     """
 
-    name: ClassVar[str] = "memory"
+    name: ClassVar[str] = NAME
     in_process: bool = True
 
     def __init__(self, *, clock: Clock | None = None, max_keys: int | None = None) -> None:
@@ -102,10 +103,9 @@ class MemoryAdapter(
         if keyspace is None:
             keyspace = _named[name] = Keyspace(clock, max_keys, Channels())
         elif (clock, max_keys) not in [(None, None), (keyspace.clock, keyspace.max_keys)]:
-            raise errors.misconfigured(
+            raise ERRORS.misconfigured(
                 f"The memory database {name!r} is already open with another clock or max_keys. "
-                "Pass the same ones, or none.",
-                "memory",
+                "Pass the same ones, or none."
             )
         adapter = cls(clock=clock, max_keys=max_keys)
         adapter.use(keyspace)
@@ -135,7 +135,7 @@ class MemoryAdapter(
             subscription.end()
         for answer in self._waiting:
             if not answer.done():
-                answer.set_exception(errors.closed("memory"))
+                answer.set_exception(ERRORS.closed())
         self.affinity.release()
 
     def abandon(self) -> None:
@@ -155,7 +155,7 @@ class MemoryAdapter(
 
     def _bind(self) -> None:
         self.affinity.enter(
-            "memory", is_in_use=self.is_open or bool(self._subscriptions) or bool(self._waiting)
+            NAME, is_in_use=self.is_open or bool(self._subscriptions) or bool(self._waiting)
         )
 
     async def ping(self) -> float:
@@ -166,27 +166,27 @@ class MemoryAdapter(
 
 def _parts(url: str) -> tuple[str, str]:
     """Return the name and the query."""
-    parts = parsed(url, ("memory",), "memory")
+    parts = parsed(url, ("memory",), NAME)
     name = parts.place.rstrip("/")
     if any(mark in name for mark in "/@:[]"):
         message = (
             "A memory URL is memory:// (private) or memory://name (shared in this process). Remove "
             "the user, the port or the path."
         )
-        raise errors.misconfigured(message, "memory")
+        raise ERRORS.misconfigured(message)
     with contextlib.suppress(UnicodeDecodeError):
         return unquote(name, errors="strict"), parts.query
-    raise errors.misconfigured(
-        "The name of the memory URL isn't UTF-8. Write it percent-encoded as UTF-8.", "memory"
+    raise ERRORS.misconfigured(
+        "The name of the memory URL isn't UTF-8. Write it percent-encoded as UTF-8."
     )
 
 
 def _check_options(clock: Any, max_keys: Any) -> None:
     if clock is not None and not callable(clock):
-        raise errors.misconfigured(
-            ("The clock must be a function without arguments that returns seconds."), "memory"
+        raise ERRORS.misconfigured(
+            "The clock must be a function without arguments that returns seconds."
         )
     if max_keys is not None and (
         not isinstance(max_keys, int) or isinstance(max_keys, bool) or max_keys < 1
     ):
-        raise errors.misconfigured("max_keys must be an integer of 1 or more.", "memory")
+        raise ERRORS.misconfigured("max_keys must be an integer of 1 or more.")

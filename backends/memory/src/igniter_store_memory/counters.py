@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from igniter_store.contract import Counters, count_on, errors
+from igniter_store.contract import Counters, count_on
 
+from igniter_store_memory.errors import ERRORS, NAME
 from igniter_store_memory.log import Log
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def add(keyspace: Keyspace, key: str, delta: int, ttl: float | None, *, start: i
     """
     text = keyspace.find(key)
     if isinstance(text, Log):
-        raise errors.no_number("memory")
-    value = count_on(b"%d" % start if text is None else text, delta, backend="memory")
+        raise ERRORS.no_number()
+    value = count_on(b"%d" % start if text is None else text, delta, backend=NAME)
     if text is None:
         keyspace.put(key, b"%d" % value, ttl)
         return value

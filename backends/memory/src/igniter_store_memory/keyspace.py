@@ -17,8 +17,9 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from cachetools import LRUCache, TTLCache
-from igniter_store.contract import Clock, ErrorCode, Timer, TimerClock, errors, store_error
+from igniter_store.contract import Clock, ErrorCode, Timer, TimerClock, store_error
 
+from igniter_store_memory.errors import ERRORS, NAME
 from igniter_store_memory.log import Log
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _wrong_kind(held: str, wanted: str) -> Exception:
     return store_error(
         ErrorCode.STORE_OPERATION_FAILED,
         f"The key holds {held}, but was used as {wanted}. Use another key, or delete this one.",
-        backend="memory",
+        backend=NAME,
         details={"holds": held, "wanted": wanted},
     )
 
@@ -236,7 +237,7 @@ class ClosedKeyspace:
     """Replaces the keyspace of a closed adapter, so that every operation fails (LIF-2)."""
 
     def __getattr__(self, name: str) -> Any:
-        raise errors.closed("memory")
+        raise ERRORS.closed()
 
 
 class InheritedKeyspace:
@@ -246,4 +247,4 @@ class InheritedKeyspace:
     """
 
     def __getattr__(self, name: str) -> Any:
-        raise errors.inherited("memory")
+        raise ERRORS.inherited()

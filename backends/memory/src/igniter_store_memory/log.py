@@ -11,8 +11,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract import StreamEntry, errors
+from igniter_store.contract import StreamEntry
 from igniter_store.contract.stream_ids import FIRST, StreamId, spell
+
+from igniter_store_memory.errors import ERRORS
 
 if TYPE_CHECKING:
     import asyncio
@@ -53,7 +55,7 @@ class Group:
         """Raise an error in every waiting reader, because the group is gone (STR-13)."""
         for waiter in self.waiters:
             if not waiter.answer.done():
-                waiter.answer.set_exception(errors.group_missing("memory"))
+                waiter.answer.set_exception(ERRORS.group_missing())
         self.waiters.clear()
 
 

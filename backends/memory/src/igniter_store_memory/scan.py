@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract import START, ErrorCode, Pattern, Scan, ScanPage, store_error
 
+from igniter_store_memory.errors import NAME
+
 if TYPE_CHECKING:
     from igniter_store_memory.keyspace import Keyspace
 
@@ -72,5 +74,5 @@ def _wrong_cursor() -> Exception:
         ErrorCode.STORE_SCAN_FAILED,
         "The cursor is unknown. Continue with the cursor of the previous page, or restart with "
         '"0".',
-        backend="memory",
+        backend=NAME,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StreamEntry, Streams, errors
+from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StreamEntry, Streams
 from igniter_store.contract.stream_ids import (
     FIRST,
     StreamId,
@@ -15,6 +15,7 @@ from igniter_store.contract.stream_ids import (
     upper_bound,
 )
 
+from igniter_store_memory.errors import ERRORS
 from igniter_store_memory.log import Group, Log, Waiter
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class MemoryStreams(Streams):
     def _group(self, stream: str, group: str) -> tuple[Log, Group]:
         log = self._keyspace.find_log(stream)
         if log is None or group not in log.groups:
-            raise errors.group_missing("memory")
+            raise ERRORS.group_missing()
         return log, log.groups[group]
 
     def _between(
@@ -184,7 +185,7 @@ class MemoryStreams(Streams):
         log = self._keyspace.find_log(stream)
         low, high = lower_bound(start), upper_bound(end)
         if low is None or high is None:
-            raise errors.malformed_id(ErrorCode.STORE_STREAM_READ_FAILED, "memory")
+            raise ERRORS.malformed_id(ErrorCode.STORE_STREAM_READ_FAILED)
         return [] if log is None else log.between(low, high, count, newest_first=newest_first)
 
     async def _wait(
@@ -210,12 +211,12 @@ class MemoryStreams(Streams):
 def _parse_all(ids: Sequence[str], code: ErrorCode) -> list[StreamId]:
     parsed = [parse(text) for text in ids]
     if None in parsed:
-        raise errors.malformed_id(code, "memory")
+        raise ERRORS.malformed_id(code)
     return [stream_id for stream_id in parsed if stream_id is not None]
 
 
 def _position(start: str, last: StreamId) -> StreamId:
     position = last if start == "$" else parse(start)
     if position is None:
-        raise errors.malformed_id(ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED, "memory")
+        raise ERRORS.malformed_id(ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED)
     return position

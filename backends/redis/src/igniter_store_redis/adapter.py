@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from igniter_store.redis_commands.adapter import CommandAdapter, check_options
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from igniter_store_redis.cluster import ClusterClient
-from igniter_store_redis.connector import Connector, abandon_connections
-from igniter_store_redis.errors import NAME, misconfigured
+from igniter_store_redis.client import RedisClient
+from igniter_store_redis.cluster import RedisClusterClient
+from igniter_store_redis.connector import RedisConnector, abandon_connections
+from igniter_store_redis.errors import ERRORS, NAME
 from igniter_store_redis.incoming import LARGEST
 from igniter_store_redis.redis_py_clients import check_client, sentinels_of
-from igniter_store_redis.standalone import StandaloneClient
-from igniter_store_redis.urls import client_of, location_of
+from igniter_store_redis.urls import ClientFactory, location_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Self
 
     from igniter_store.redis_commands.client import CommandClient
@@ -75,28 +73,29 @@ class RedisAdapter(CommandAdapter):
         sharded_pubsub: bool = False,
         max_reply_bytes: int = LARGEST,
     ) -> None:
-        check_client(client)
+        given: object = client
+        # Makes clients, if the adapter owns them
+        self._factory = given if isinstance(given, ClientFactory) else None
+        self._client = client if self._factory is None else self._factory.make()
+        check_client(self._client)
         check_options(
             NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub
         )
         if type(connections) is not int or connections < 1:
-            raise misconfigured("connections must be an integer of 1 or more.")
+            raise ERRORS.misconfigured("connections must be an integer of 1 or more.")
         if type(max_reply_bytes) is not int or max_reply_bytes < 1:
-            raise misconfigured("max_reply_bytes must be an integer of 1 or more.")
-        self._client = client
-        # Makes another client like `client`, if the adapter owns it
-        self._make_client: Callable[[], Redis | RedisCluster] | None = None
+            raise ERRORS.misconfigured("max_reply_bytes must be an integer of 1 or more.")
 
         def commands() -> CommandClient:
             if isinstance(self._client, RedisCluster):
-                return ClusterClient(
+                return RedisClusterClient(
                     self._client, timeout, connect_timeout, connections, max_reply_bytes
                 )
             pool = self._client.connection_pool
-            connector = Connector(
+            connector = RedisConnector(
                 pool.make_connection, connect_timeout, max_reply_bytes, sentinels_of(pool)
             )
-            return StandaloneClient(connector, timeout, connections)
+            return RedisClient(connector, timeout, connections)
 
         super().__init__(commands, sharded_pubsub=sharded_pubsub)
 
@@ -142,17 +141,16 @@ class RedisAdapter(CommandAdapter):
             "max_reply_bytes": max_reply_bytes,
         }
         location, chosen = location_of(url, {**own, **options})
-        make_client = partial(client_of, location, chosen.get("connect_timeout", _CONNECT_TIMEOUT))
-        adapter = cls(make_client(), **chosen)
-        adapter._make_client = make_client
-        return adapter
+        # In place of a client, so that the adapter owns the clients that it makes
+        factory: Any = ClientFactory(location, chosen.get("connect_timeout", _CONNECT_TIMEOUT))
+        return cls(factory, **chosen)
 
     async def _ended(self) -> None:
         """Close the connections that redis-py opened to find the servers.
 
         redis-py reopens them when it next needs them.
         """
-        if self._make_client is None:
+        if self._factory is None:
             return
         if isinstance(self._client, RedisCluster):
             for nodes in ("nodes_cache", "startup_nodes"):
@@ -165,5 +163,5 @@ class RedisAdapter(CommandAdapter):
 
     def _abandon_client(self, *, is_inherited: bool) -> None:
         abandon_connections(self._client, is_inherited=is_inherited)
-        if self._make_client is not None:
-            self._client = self._make_client()
+        if self._factory is not None:
+            self._client = self._factory.make()

@@ -32,7 +32,7 @@ from igniter_store.redis_commands.reply_errors import (
     without_quotes,
 )
 from igniter_store.redis_commands.scan import scan_nodes
-from igniter_store.redis_commands.slots import slot_of
+from igniter_store.redis_commands.slots import grouped_by_slot, slot_of
 from igniter_store.redis_commands.subscriptions import SHARDED
 from igniter_store.redis_commands.transport import address
 from redis.asyncio.cluster import ClusterNode
@@ -40,17 +40,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError
 
-from igniter_store_redis.connector import Connector
-from igniter_store_redis.errors import (
-    NAME,
-    UNREACHABLE,
-    Attempt,
-    closed,
-    elsewhere,
-    not_reached,
-    refusal,
-)
-from igniter_store_redis.standalone import StandaloneClient
+from igniter_store_redis.client import RedisClient
+from igniter_store_redis.connector import RedisConnector
+from igniter_store_redis.errors import ERRORS, NAME, UNREACHABLE, ConnectAttempt, not_reached
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -72,7 +64,7 @@ _NO_NODE: Final = "Too many cluster redirects. Retry once resharding has finishe
 _KEY_AT: Final = {"XGROUP": 2, "EVALSHA": 3, "EVAL": 3, "XREADGROUP": -2}
 
 
-class ClusterClient(CommandClient):
+class RedisClusterClient(CommandClient):
     """CommandClient to the nodes of a cluster.
 
     Args:
@@ -85,6 +77,8 @@ class ClusterClient(CommandClient):
         largest: bytes that a reply may have.
     """
 
+    errors = ERRORS
+
     def __init__(
         self, client: Any, timeout: float, connect_timeout: float, connections: int, largest: int
     ) -> None:
@@ -95,21 +89,16 @@ class ClusterClient(CommandClient):
         self._connect_timeout: Final = connect_timeout
         self._connections: Final = connections
         self._largest: Final = largest
-        self._servers: dict[str, StandaloneClient] = {}
-        self._former: list[StandaloneClient] = []  # of nodes that left, and may still send replies
+        self._servers: dict[str, RedisClient] = {}
+        self._former: list[RedisClient] = []  # of nodes that left, and may still send replies
         self._refreshing: asyncio.Task[None] | None = None
         self._asked_at = float("-inf")  # when the topology was last refreshed
         self._ordered: list[tuple[int, Any]] | None = None
         self._ordered_from: object = None
-        self._is_open = False
-        self._was_closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
         """Find the nodes, and ping each primary."""
-        self._is_open, self._was_closed, self.is_inherited = True, False, False
-        self._loop = asyncio.get_running_loop()
-        self.forget_server()
+        self._accept_calls()
         try:
             await self._refreshed()
             await self.ping()
@@ -124,7 +113,7 @@ class ClusterClient(CommandClient):
 
     async def close(self) -> None:
         """Close all connections; pending callers get `STORE_CLOSED`."""
-        self._is_open, self._was_closed, self.is_inherited = False, True, False
+        self._refuse_calls()
         refreshing, self._refreshing = self._refreshing, None
         servers, self._servers, self._former = [*self._servers.values(), *self._former], {}, []
         await asyncio.gather(*(server.close() for server in servers))
@@ -138,36 +127,27 @@ class ClusterClient(CommandClient):
         for server in (*self._servers.values(), *self._former):
             server.abandon(is_inherited=is_inherited)
 
-    def require_open(self) -> None:
-        if not self._is_open:
-            raise refusal(is_inherited=self.is_inherited, was_closed=self._was_closed)
-        if asyncio.get_running_loop() is not self._loop:
-            raise elsewhere()
-
     async def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
-        attempt = partial(StandaloneClient.attempt, words=words, read=read, code=code, writes=False)
+        attempt = partial(RedisClient.attempt, words=words, read=read, code=code, writes=False)
         answer: T = await self._tried(words, attempt, code, writes=False)
         return answer
 
     async def write(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
-        attempt = partial(StandaloneClient.attempt, words=words, read=read, code=code, writes=True)
+        attempt = partial(RedisClient.attempt, words=words, read=read, code=code, writes=True)
         answer: T = await self._tried(words, attempt, code, writes=True)
         return answer
 
     async def block(self, *words: Any, read: Reader[T]) -> T:
         answer: T = await self._tried(
             words,
-            partial(StandaloneClient.attempt_to_wait, words=words, read=read),
+            partial(RedisClient.attempt_to_wait, words=words, read=read),
             _FAILED,
             writes=True,
         )
         return answer
 
     def group_by_slot(self, keys: Sequence[str | bytes]) -> list[list[int]]:
-        groups: dict[int, list[int]] = {}
-        for place, key in enumerate(keys):
-            groups.setdefault(slot_of(key), []).append(place)
-        return list(groups.values())
+        return grouped_by_slot(keys)
 
     async def scan(
         self, cursor: str, pattern: str, count: int, code: ErrorCode
@@ -202,7 +182,7 @@ class ClusterClient(CommandClient):
         return await self._server_of(node).information()
 
     async def subscribe(self, subscription: CommandSubscription) -> None:
-        attempt = partial(StandaloneClient.attempt_to_subscribe, subscription=subscription)
+        attempt = partial(RedisClient.attempt_to_subscribe, subscription=subscription)
         try:
             await self._tried(
                 subscription.name, attempt, ErrorCode.STORE_SUBSCRIBE_FAILED, writes=False
@@ -274,7 +254,7 @@ class ClusterClient(CommandClient):
         self._refresh_soon()  # a lost connection may mean a lost node
         return bool(word)
 
-    async def _is_elsewhere(self, slot: int, server: StandaloneClient, error: StoreError) -> bool:
+    async def _is_elsewhere(self, slot: int, server: RedisClient, error: StoreError) -> bool:
         """Whether an unreachable node has lost the slot to another one, according to the others."""
         if error.code != ErrorCode.STORE_CONNECTION_FAILED:
             # STORE_CLOSED: the server has left the cluster
@@ -285,7 +265,7 @@ class ClusterClient(CommandClient):
 
     # Nodes
 
-    def _server_at(self, slot: int) -> StandaloneClient:
+    def _server_at(self, slot: int) -> RedisClient:
         self.require_open()
         nodes = self._nodes.slots_cache.get(slot)
         if not nodes:
@@ -296,12 +276,14 @@ class ClusterClient(CommandClient):
         server = self._servers.get(nodes[0].name)
         return self._server_of(nodes[0]) if server is None else server
 
-    def _server_of(self, node: Any) -> StandaloneClient:
+    def _server_of(self, node: Any) -> RedisClient:
         server = self._servers.get(node.name)
         if server is None:
             self.require_open()
-            connector = Connector(partial(_connection, node), self._connect_timeout, self._largest)
-            server = self._servers[node.name] = StandaloneClient(
+            connector = RedisConnector(
+                partial(_connection, node), self._connect_timeout, self._largest
+            )
+            server = self._servers[node.name] = RedisClient(
                 connector, self._timeout, self._connections, self._refresh_soon
             )
             server.start()
@@ -336,15 +318,15 @@ class ClusterClient(CommandClient):
         self._refresh_soon()
         refreshing = self._refreshing
         if refreshing is None:
-            raise closed()
+            raise ERRORS.closed()
         await asyncio.wait([refreshing])  # a cancellation here leaves the shared task running
         if refreshing.cancelled():  # by `close`
-            raise closed()
+            raise ERRORS.closed()
         try:
             refreshing.result()
         except UNREACHABLE as error:
             where = ", ".join(address(host, port) for host, port in self._seeds)
-            reason = not_reached(error, Attempt(where, self._connect_timeout))
+            reason = not_reached(error, ConnectAttempt(where, self._connect_timeout))
         else:
             return
         finally:
@@ -391,7 +373,7 @@ class ClusterClient(CommandClient):
         finally:
             self._refreshing = None
 
-    def _put_in_place(self, server: StandaloneClient) -> None:
+    def _put_in_place(self, server: RedisClient) -> None:
         """Move subscriptions that can't receive messages at this server to one where they can."""
         for name in server.listener.names:
             with contextlib.suppress(StoreError):  # no node has the slot: move once one has it
@@ -400,7 +382,7 @@ class ClusterClient(CommandClient):
                     home.listener.adopt(name, server.listener.give_up(name))
         server.listener.renew()
 
-    def _home(self, name: Name, present: StandaloneClient) -> StandaloneClient:
+    def _home(self, name: Name, present: RedisClient) -> RedisClient:
         is_sharded = name[0] == SHARDED
         is_there = present in self._servers.values()
         if not is_sharded and is_there and not present.listener.is_failing:

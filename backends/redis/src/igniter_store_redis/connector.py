@@ -20,7 +20,7 @@ from redis.asyncio.sentinel import MasterNotFoundError, SentinelConnectionPool
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError, ResponseError
 
-from igniter_store_redis.errors import NAME, UNREACHABLE, Attempt, not_reached
+from igniter_store_redis.errors import NAME, UNREACHABLE, ConnectAttempt, not_reached
 from igniter_store_redis.multiplexer import Multiplexer
 from igniter_store_redis.pubsub_connection import RedisPubSubConnection
 from igniter_store_redis.redis_py_clients import no_transport
@@ -35,7 +35,7 @@ _INTRODUCTION: Final = "CLIENT SETINFO"
 _UNASKED: Final = 0.2  # seconds to wait for an error that the server sends unprompted
 
 
-class Connector:
+class RedisConnector:
     """Makes connections to one server, or to the primary that Sentinel names.
 
     Args:
@@ -54,7 +54,7 @@ class Connector:
         self._timeout: Final = timeout
         self._largest: Final = largest
         self._sentinels: Final = sentinels
-        self._last = Attempt("", timeout)  # Sentinel may name another address each time
+        self._last = ConnectAttempt("", timeout)  # Sentinel may name another address each time
         self._sent = ""  # the last command of the handshake that was sent
         self._introduces_itself = True
 
@@ -168,7 +168,7 @@ class Connector:
         connection._reader = connection._writer = None  # noqa: SLF001
         return writer
 
-    def _attempt(self, connection: Any, error: BaseException, *, is_there: bool) -> Attempt:
+    def _attempt(self, connection: Any, error: BaseException, *, is_there: bool) -> ConnectAttempt:
         is_asking = bool(self._sentinels) and (
             isinstance(error, MasterNotFoundError) or not is_there
         )
@@ -177,7 +177,7 @@ class Connector:
             if is_asking
             else getattr(connection, "path", None) or address(connection.host, connection.port)
         )
-        return Attempt(
+        return ConnectAttempt(
             where,
             self._timeout,
             isinstance(connection, SSLConnection),

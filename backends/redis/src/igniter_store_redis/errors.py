@@ -13,10 +13,9 @@ import errno
 import os
 import socket
 import ssl
-from functools import partial
 from typing import Final, TypeVar
 
-from igniter_store.contract import ErrorCode, StoreError, errors, store_error
+from igniter_store.contract import BackendErrors, ErrorCode, StoreError, store_error
 from igniter_store.redis_commands.needs import needed
 from igniter_store.redis_commands.reply_errors import (
     UNKNOWN_HOST,
@@ -33,11 +32,7 @@ from redis.asyncio.sentinel import MasterNotFoundError
 E = TypeVar("E", bound=BaseException)
 
 NAME: Final = "redis"
-
-closed = partial(errors.closed, NAME)
-refusal = partial(errors.not_open, NAME)
-elsewhere = partial(errors.elsewhere, NAME)
-misconfigured = partial(errors.misconfigured, backend=NAME)
+ERRORS: Final = BackendErrors(NAME)
 
 UNREACHABLE: Final = (redis.RedisError, redis.RedisClusterException, OSError)
 """The exceptions that redis-py raises while it connects."""
@@ -135,7 +130,7 @@ _NOT_ALLOWED: Final = (
 )
 
 
-class Attempt(Struct, frozen=True):
+class ConnectAttempt(Struct, frozen=True):
     """One attempt to connect.
 
     Attributes:
@@ -155,7 +150,7 @@ class Attempt(Struct, frozen=True):
     sent: str = ""
 
 
-def not_reached(error: BaseException, attempt: Attempt) -> StoreError:
+def not_reached(error: BaseException, attempt: ConnectAttempt) -> StoreError:
     """The `StoreError` for an error of redis-py while connecting, with a cause safe to show."""
     cause = _cause(error)
     failed = _diagnosed(error, cause, attempt)
@@ -163,7 +158,7 @@ def not_reached(error: BaseException, attempt: Attempt) -> StoreError:
     return failed
 
 
-def _diagnosed(error: BaseException, cause: BaseException, attempt: Attempt) -> StoreError:  # noqa: PLR0911 - returns at the first cause that fits
+def _diagnosed(error: BaseException, cause: BaseException, attempt: ConnectAttempt) -> StoreError:  # noqa: PLR0911 - returns at the first cause that fits
     words = _words(cause)
     is_cluster = isinstance(error, redis.RedisClusterException)
     if attempt.is_sentinel and "unknown command" in words:
@@ -194,7 +189,7 @@ def _diagnosed(error: BaseException, cause: BaseException, attempt: Attempt) -> 
     )
 
 
-def _refused(words: str, attempt: Attempt) -> StoreError | None:
+def _refused(words: str, attempt: ConnectAttempt) -> StoreError | None:
     """The error for an error reply of the server.
 
     None unless the reply, or the command that it answers, identifies the failure.
@@ -212,7 +207,7 @@ def _refused(words: str, attempt: Attempt) -> StoreError | None:
     return known
 
 
-def _unanswered(cause: BaseException, attempt: Attempt) -> str:  # noqa: PLR0911 - as above
+def _unanswered(cause: BaseException, attempt: ConnectAttempt) -> str:  # noqa: PLR0911 - as above
     refused = _behind(OSError, cause)
     is_late = isinstance(cause, (TimeoutError, redis.TimeoutError)) and not getattr(
         refused, "errno", None
@@ -236,7 +231,7 @@ def _unanswered(cause: BaseException, attempt: Attempt) -> str:  # noqa: PLR0911
     return _UNREACHED
 
 
-def _without_primary(text: str, attempt: Attempt) -> StoreError:
+def _without_primary(text: str, attempt: ConnectAttempt) -> StoreError:
     # After the service's name, redis-py lists the error that each failed sentinel raised, as in
     # "network:ConnectionError".
     raised = text.rpartition("' : ")[2] if "' : " in text else ""
@@ -248,7 +243,7 @@ def _without_primary(text: str, attempt: Attempt) -> StoreError:
 
 def _failed(
     message: str,
-    attempt: Attempt,
+    attempt: ConnectAttempt,
     *,
     retryable: bool | None = None,
     reason: str = "",
@@ -270,7 +265,7 @@ def _failed(
     )
 
 
-def _reason(cause: BaseException, attempt: Attempt) -> str:
+def _reason(cause: BaseException, attempt: ConnectAttempt) -> str:
     """The operating system's reason for the failure."""
     refused = _behind(OSError, cause)
     number = getattr(refused, "errno", None)

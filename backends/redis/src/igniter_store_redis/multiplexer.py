@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 import hiredis
 from igniter_store.contract.affinity import disconnect, release_transport
 from igniter_store.contract.timeouts import oversleep
-from igniter_store.redis_commands.encoding import encoded
+from igniter_store.redis_commands.encoding import as_bytes
 from igniter_store.redis_commands.reply_errors import (
     ConnectionClosed,
     ConnectionLost,
@@ -40,7 +40,7 @@ from igniter_store.redis_commands.reply_errors import (
 )
 from igniter_store.redis_commands.transport import idle_limit
 
-from igniter_store_redis.errors import elsewhere
+from igniter_store_redis.errors import ERRORS
 from igniter_store_redis.incoming import NOTHING, Incoming, can_complete, reader
 
 if TYPE_CHECKING:
@@ -113,12 +113,12 @@ class Multiplexer(asyncio.Protocol):
         The result is the server's reply as hiredis parses it, or a `ReplyError`.
         """
         if asyncio.get_running_loop() is not self._loop:
-            raise elsewhere()
+            raise ERRORS.elsewhere()
         try:
             packed = pack_command(words)
-        # Bytes-like objects, or text with surrogate escapes (see `encoded`)
+        # Bytes-like objects, or text with surrogate escapes (see `as_bytes`)
         except (TypeError, UnicodeEncodeError):
-            packed = pack_command(tuple(_plain(word) for word in words))
+            packed = pack_command(tuple(map(_packable, words)))
         future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)
         if not self.is_live:
             future.set_result(ConnectionLost(is_sent=False))
@@ -331,10 +331,8 @@ class Multiplexer(asyncio.Protocol):
             self._room = None
 
 
-def _plain(word: Any) -> Any:
-    if isinstance(word, str):
-        return encoded(word)
-    return bytes(word) if isinstance(word, (bytearray, memoryview)) else word  # pyright: ignore[reportUnknownArgumentType]  # a memoryview of any format
+def _packable(word: Any) -> Any:
+    return as_bytes(word) if isinstance(word, (str, bytearray, memoryview)) else word
 
 
 def _lost_after_sending() -> ReplyError:

@@ -8,20 +8,21 @@ Rule: after a failed attempt the next one waits, longer each time, so that a tho
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import forget_task
+from igniter_store.contract.backoff import Backoff
 
-from igniter_store_redis.errors import UNREACHABLE, closed
+from igniter_store_redis.errors import ERRORS, UNREACHABLE
 
 if TYPE_CHECKING:
-    from igniter_store_redis.connector import Connector
+    from igniter_store_redis.connector import RedisConnector
     from igniter_store_redis.multiplexer import Multiplexer
 
+# Seconds between attempts, during which callers wait
 _FIRST_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 0.25  # callers wait during the pause
+_LONGEST_PAUSE: Final = 0.25
 
 
 class ReconnectingConnection:
@@ -35,13 +36,14 @@ class ReconnectingConnection:
         multiplexer: the current connection, if there is one.
     """
 
-    def __init__(self, connector: Connector, timeout: float) -> None:
+    def __init__(self, connector: RedisConnector, timeout: float) -> None:
         self.multiplexer: Multiplexer | None = None
         self._connector: Final = connector
         self._timeout: Final = timeout
         self._attempt: asyncio.Task[Multiplexer] | None = None
         self._retired: set[Multiplexer] = set()
-        self._pause = 0.0
+        self._backoff: Final = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        self.start()
 
     @property
     def is_idle(self) -> bool:
@@ -49,8 +51,8 @@ class ReconnectingConnection:
         return self.multiplexer is None and self._attempt is None and not self._retired
 
     def start(self) -> None:
-        """Reset the backoff."""
-        self._pause = 0.0
+        """Make the next attempt without a pause."""
+        self._backoff.reset(has_pause=False)
 
     async def close(self) -> None:
         """Close the connection; pending callers get `STORE_CLOSED`."""
@@ -90,7 +92,7 @@ class ReconnectingConnection:
         attempt = self._attempt
         await asyncio.wait([attempt])  # a cancellation here leaves the shared attempt running
         if attempt.cancelled():  # by `close`
-            raise closed()
+            raise ERRORS.closed()
         try:
             return attempt.result()
         except StoreError:
@@ -107,14 +109,13 @@ class ReconnectingConnection:
 
     async def _connect(self) -> Multiplexer:
         try:
-            # The jitter keeps clients from reconnecting all at once
-            await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311
+            await self._backoff.pause()
             multiplexer = await self._connector.multiplexed(self._timeout, self._forget)
         except BaseException:
             self._attempt = None
-            self._pause = min(_LONGEST_PAUSE, 2 * self._pause or _FIRST_PAUSE)
             raise
-        self._attempt, self._pause, self.multiplexer = None, 0.0, multiplexer
+        self._attempt, self.multiplexer = None, multiplexer
+        self.start()
         return multiplexer
 
     def _forget(self, multiplexer: Multiplexer) -> None:

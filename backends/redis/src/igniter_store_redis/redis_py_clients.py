@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.redis_commands.adapter import named
+from igniter_store.contract.errors import described_type
 from igniter_store.redis_commands.transport import address
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from igniter_store_redis.errors import misconfigured
+from igniter_store_redis.errors import ERRORS
 
 if TYPE_CHECKING:
     from igniter_store.contract import StoreError
@@ -42,13 +42,15 @@ def check_client(client: object) -> None:
     package = kind.__module__.partition(".")[0]
     if not issubclass(kind, (Redis, RedisCluster)):
         if package in {"fakeredis", "unittest", "mock"}:
-            raise misconfigured(
-                f"RedisAdapter needs a real server, but got {named(client)}. {_IN_MEMORY}"
+            raise ERRORS.misconfigured(
+                f"RedisAdapter needs a real server, but got {described_type(client)}. {_IN_MEMORY}"
             )
         cure = "To use a URL, call from_url()."
         if package == "redis" and not isinstance(client, type):
             cure = "Import Redis from redis.asyncio: redis.Redis blocks the event loop."
-        raise misconfigured(f"RedisAdapter takes {_KINDS}, but got {named(client)}. {cure}")
+        raise ERRORS.misconfigured(
+            f"RedisAdapter takes {_KINDS}, but got {described_type(client)}. {cure}"
+        )
     untyped: Any = client
     if issubclass(kind, RedisCluster):
         classes = {
@@ -77,9 +79,9 @@ def sentinels_of(pool: Any) -> str:
 
 def no_transport(client: object) -> StoreError:
     """The error for a client whose connections reach no server."""
-    return misconfigured(
-        f"RedisAdapter needs connections to a real server, but {named(client)} doesn't have any. "
-        f"{_IN_MEMORY}"
+    return ERRORS.misconfigured(
+        f"RedisAdapter needs connections to a real server, but {described_type(client)} doesn't "
+        f"have any. {_IN_MEMORY}"
     )
 
 

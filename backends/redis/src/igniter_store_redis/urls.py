@@ -12,8 +12,24 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-from igniter_store.contract.options import LOGIN, Options, Reader, one_of, text, truth, whole
-from igniter_store.contract.urls import Form, Location, database_of, located
+from igniter_store.contract.options import (
+    LOGIN,
+    OptionReader,
+    Options,
+    one_of,
+    printable,
+    text,
+    truth,
+    whole,
+)
+from igniter_store.contract.urls import (
+    DATABASE_TWICE,
+    Form,
+    Location,
+    database_of,
+    located,
+    require_no_database,
+)
 from redis.asyncio import (
     Connection,
     ConnectionPool,
@@ -28,7 +44,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from igniter_store_redis.errors import NAME, misconfigured
+from igniter_store_redis.errors import ERRORS, NAME
 
 DEFAULT_USER: Final = "default"
 
@@ -50,19 +66,7 @@ def _version(value: Any) -> int:
     return found
 
 
-def _client_name(value: Any) -> str:
-    if (
-        not isinstance(value, str)
-        or not value.isascii()
-        or not value.isprintable()
-        or " " in value
-        or not value
-    ):
-        raise ValueError("printable ASCII without spaces")
-    return value
-
-
-_TLS: Final[dict[str, Reader]] = {
+_TLS: Final[dict[str, OptionReader]] = {
     "ssl_ca_certs": text,
     "ssl_ca_path": text,
     "ssl_ca_data": text,
@@ -74,15 +78,18 @@ _TLS: Final[dict[str, Reader]] = {
     "ssl_min_version": _version,
     "ssl_ciphers": text,
 }
-_CONNECTION: Final[dict[str, Reader]] = {
+_CONNECTION: Final[dict[str, OptionReader]] = {
     **LOGIN,
-    "client_name": _client_name,
+    "client_name": printable,
     "socket_keepalive": truth,
     **_TLS,
 }
-_SENTINELS: Final[dict[str, Reader]] = {"sentinel_username": text, "sentinel_password": text}
-_CLUSTER: Final[dict[str, Reader]] = {"require_full_coverage": truth}
-_OWN: Final[dict[str, Reader]] = {"sharded_pubsub": truth, "max_reply_bytes": whole(1, 2**63 - 1)}
+_SENTINELS: Final[dict[str, OptionReader]] = {"sentinel_username": text, "sentinel_password": text}
+_CLUSTER: Final[dict[str, OptionReader]] = {"require_full_coverage": truth}
+_OWN: Final[dict[str, OptionReader]] = {
+    "sharded_pubsub": truth,
+    "max_reply_bytes": whole(1, 2**63 - 1),
+}
 _ALIASES: Final = {
     "tls_ca_certs": "ssl_ca_certs",
     "tls_cert": "ssl_certfile",
@@ -110,7 +117,7 @@ _ELSEWHERE: Final = {
 }
 
 
-def _options(more: dict[str, Reader]) -> Options:
+def _options(more: dict[str, OptionReader]) -> Options:
     readers = {**_OWN, **_CONNECTION, **more}
     return Options(
         NAME,
@@ -161,7 +168,7 @@ def location_of(url: Any, given: dict[str, Any]) -> tuple[Location, dict[str, An
     location = located(url, next((form for form in _FORMS if scheme in form.schemes), _ANY), given)
     if not _is_secure(location) and (names := sorted(_TLS.keys() & location.options.keys())):
         secure = "rediss" + location.scheme.removeprefix("redis") if location.hosts else "rediss"
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             f"{names[0]} applies only to TLS. Use a URL that begins with {secure}://, or remove "
             "the option."
         )
@@ -169,19 +176,34 @@ def location_of(url: Any, given: dict[str, Any]) -> tuple[Location, dict[str, An
     return location, own
 
 
-def client_of(location: Location, connect_timeout: float) -> Redis | RedisCluster:
-    """Make a client that isn't connected yet."""
-    kind = location.scheme.partition("+")[2]
-    try:
-        if kind == "sentinel":
-            return _behind_sentinel(location, connect_timeout)
-        return _cluster(location, connect_timeout) if kind == "cluster" else _single(location)
-    except OSError as error:
-        message = _NO_TLS.format(kind=type(error).__name__)
-    except (ValueError, TypeError, RedisError):  # its message may contain a password
-        message = "redis-py rejected the options of the URL. Correct the TLS options."
-    # Raised outside the except block, which would set redis-py's error as its context
-    raise misconfigured(message)
+class ClientFactory:
+    """Makes the clients of an adapter that owns them.
+
+    Args:
+        location: the location that a URL names.
+        connect_timeout: seconds that connecting may take.
+    """
+
+    def __init__(self, location: Location, connect_timeout: float) -> None:
+        self._location: Final = location
+        self._connect_timeout: Final = connect_timeout
+
+    def make(self) -> Redis | RedisCluster:
+        """Make a client that isn't connected yet."""
+        location = self._location
+        kind = location.scheme.partition("+")[2]
+        try:
+            if kind == "sentinel":
+                return _behind_sentinel(location, self._connect_timeout)
+            if kind == "cluster":
+                return _cluster(location, self._connect_timeout)
+            return _single(location)
+        except OSError as error:
+            message = _NO_TLS.format(kind=type(error).__name__)
+        except (ValueError, TypeError, RedisError):  # its message may contain a password
+            message = "redis-py rejected the options of the URL. Correct the TLS options."
+        # Raised outside the except block, which would set redis-py's error as its context
+        raise ERRORS.misconfigured(message)
 
 
 def _single(location: Location) -> Redis:
@@ -213,14 +235,12 @@ def _single(location: Location) -> Redis:
 def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
     service, _, number = location.path.partition("/")
     if not service:
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             "The URL doesn't name the service that the sentinels monitor. Write "
             f"{location.scheme}://host:26379/service/0."
         )
     if number and location.database is not None:
-        raise misconfigured(
-            "The database is given twice, in the path of the URL and as db. Remove one of them."
-        )
+        raise ERRORS.misconfigured(DATABASE_TWICE)
     database = database_of(number, NAME) if number else location.database or 0
     options = dict(location.options)  # the location may be used again, for a second client
     asking = {
@@ -245,10 +265,7 @@ def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
 
 
 def _cluster(location: Location, connect_timeout: float) -> RedisCluster:
-    if location.database:
-        raise misconfigured(
-            "A cluster has only database 0. Remove the number at the end of the URL, or db."
-        )
+    require_no_database(location, NAME)
     # A node that doesn't reply must leave time to try the next ones.
     limits: dict[str, Any] = {
         "socket_connect_timeout": connect_timeout / 4,

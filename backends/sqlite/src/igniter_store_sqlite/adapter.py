@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from igniter_store.contract import Affinity
 from igniter_store.contract.affinity import forget_task, keep
-from igniter_store.contract.options import Options, one_of
+from igniter_store.contract.options import Options, check_seconds, one_of
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from igniter_store_sqlite.backup import back_up
@@ -18,21 +18,14 @@ from igniter_store_sqlite.change_watch import Changes
 from igniter_store_sqlite.claims import SQLiteClaims
 from igniter_store_sqlite.counters import SQLiteCounters
 from igniter_store_sqlite.database import Database, Synchronous, is_in_memory
-from igniter_store_sqlite.errors import (
-    NAME,
-    closed,
-    inherited,
-    misconfigured,
-    not_connected,
-    read_only,
-)
+from igniter_store_sqlite.errors import ERRORS, NAME, read_only
 from igniter_store_sqlite.file_identity import network_of
 from igniter_store_sqlite.keyvalue import SQLiteKeyValue
 from igniter_store_sqlite.pubsub import Listener, SQLitePubSub
 from igniter_store_sqlite.scan import SQLiteScan
 from igniter_store_sqlite.streams import SQLiteStreams
 from igniter_store_sqlite.sweeper import Sweeper
-from igniter_store_sqlite.urls import engine_for, parts_of
+from igniter_store_sqlite.urls import OwnEngine, engine_for, parts_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -41,7 +34,6 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.worker import Worker
 
 _TIMEOUT: Final = 5.0
-_LONGEST: Final = 1e6  # seconds; a larger timeout is most likely in the wrong unit
 _OPTIONS: Final = Options(NAME, {"synchronous": one_of("normal", "full")})
 _LOGGER: Final = logging.getLogger("igniter_store")
 
@@ -82,31 +74,33 @@ class SQLiteAdapter(
         self, engine: AsyncEngine, *, timeout: float = _TIMEOUT, synchronous: Synchronous = "normal"
     ) -> None:
         given: object = engine
+        own = given if isinstance(given, OwnEngine) else None
+        if own is not None:
+            given = engine = own.engine
         if not isinstance(given, AsyncEngine) or (engine.dialect.name, engine.dialect.driver) != (
             "sqlite",
             "aiosqlite",
         ):
-            raise misconfigured(
+            raise ERRORS.misconfigured(
                 "SQLiteAdapter takes an AsyncEngine with a sqlite+aiosqlite URL. To use a URL, "
                 "call from_url()."
             )
-        if (
-            isinstance(timeout, bool)
-            or not isinstance(timeout, (int, float))
-            or not 0 < timeout < _LONGEST
-        ):
-            raise misconfigured("timeout must be a number of seconds above 0.")
+        check_seconds("timeout", timeout, NAME)
         if synchronous not in {"normal", "full"}:
-            raise misconfigured('synchronous must be "normal" or "full".')
+            raise ERRORS.misconfigured('synchronous must be "normal" or "full".')
         self.in_process = is_in_memory(engine)
-        self._engine = engine
-        self._timeout = timeout
         self._affinity = Affinity(self.abandon)
         self._changing = asyncio.Lock()
         self._sweeper: Sweeper | None = None
-        self._database = Database(engine, timeout, synchronous, is_ours=False)
+        self._database = Database(
+            engine,
+            timeout,
+            synchronous,
+            is_ours=own is not None,
+            connect_timeout=timeout if own is None else own.connect_timeout or timeout,
+        )
         self._ending: asyncio.Task[None] | None = None  # started by `close`
-        self._use_nothing(_Absent(not_connected))
+        self._use_nothing(_Absent(ERRORS.not_connected))
 
     @property
     def affinity(self) -> Affinity:
@@ -135,12 +129,9 @@ class SQLiteAdapter(
         chosen = _OPTIONS.read(query, options)
         connect_timeout = chosen.pop("connect_timeout", None)
         chosen.pop("connections", None)  # there is always one for writes and one for reads
-        adapter = cls(engine_for(path), **chosen)
-        adapter._database = Database(
-            adapter._engine, adapter._timeout, chosen.get("synchronous", "normal"), is_ours=True
-        )
-        adapter._database.connect_timeout = connect_timeout or adapter._timeout
-        return adapter
+        # In place of an engine, so that the adapter owns it
+        engine: Any = OwnEngine(engine_for(path), connect_timeout)
+        return cls(engine, **chosen)
 
     async def open(self) -> None:
         self._bind()
@@ -175,7 +166,7 @@ class SQLiteAdapter(
                 self._ending = asyncio.create_task(
                     self._end(self._sweeper, self._listener, self._changes)
                 )
-            self._use_nothing(_Absent(closed))
+            self._use_nothing(_Absent(ERRORS.closed))
             await self._ended()
             self.affinity.release()
 
@@ -191,7 +182,7 @@ class SQLiteAdapter(
         if self._sweeper is not None:
             self._sweeper.abandon()
         forget_task(self._ending)
-        self._use_nothing(_Absent(inherited if is_inherited else not_connected))
+        self._use_nothing(_Absent(ERRORS.inherited if is_inherited else ERRORS.not_connected))
         # A task of the closed loop may still hold the old lock.
         self._changing, self._ending, self._sweeper = (
             asyncio.Lock(),

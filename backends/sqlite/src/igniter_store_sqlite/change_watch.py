@@ -30,7 +30,7 @@ _NEVER: Final = (-1, -1)  # a value that `_version` never returns
 _SLOWER: Final = 1.5  # factor by which each pause is longer than the previous one
 
 
-class Waiting:
+class ChangeWaiter:
     """One waiting caller."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Changes:
     """Watches for changes while a caller waits for one."""
 
     def __init__(self) -> None:
-        self._waiting: set[Waiting] = set()
+        self._waiting: set[ChangeWaiter] = set()
         self._is_wanted = asyncio.Event()
         self._alarm = asyncio.Event()  # set when it is time to poll
         self._was_told = False
@@ -91,9 +91,9 @@ class Changes:
             self._wake_all()
 
     @contextlib.contextmanager
-    def waiting(self) -> Generator[Waiting]:
+    def waiting(self) -> Generator[ChangeWaiter]:
         """Register a waiting caller within the block."""
-        one = Waiting()
+        one = ChangeWaiter()
         self._waiting.add(one)
         self._is_wanted.set()
         try:

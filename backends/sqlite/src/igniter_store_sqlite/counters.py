@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from igniter_store.contract import Counters, count_on, name_to_bytes
 
 from igniter_store_sqlite import keyspace
-from igniter_store_sqlite.errors import NAME, no_number
+from igniter_store_sqlite.errors import ERRORS, NAME
 
 if TYPE_CHECKING:
     from igniter_store_sqlite.session import Session
@@ -39,7 +39,7 @@ def add(  # noqa: PLR0913 - arguments of INCRBY, plus those of a fencing token
     found = keyspace.find(session, key)
     text, stream, until, since = (b"%d" % start, None, None, None) if found is None else found
     if stream is not None or text is None:
-        raise no_number()
+        raise ERRORS.no_number()
     value = count_on(text, delta, backend=NAME)
     until = (
         keyspace.deadline(session, ttl)

@@ -24,18 +24,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from igniter_store_sqlite.errors import (
+    ERRORS,
     cannot_open,
     failure,
     is_busy,
     is_read_only,
     locked,
-    misconfigured,
     moved,
     not_opened,
 )
 from igniter_store_sqlite.file_identity import (
-    FrozenPlace,
-    Place,
+    FileIdentity,
+    FrozenFileIdentity,
     can_only_be_read,
     is_no_file,
     obstacle,
@@ -78,7 +78,13 @@ class Database:
     log_file: LogFile | None = None
 
     def __init__(
-        self, engine: AsyncEngine, timeout: float, synchronous: Synchronous, *, is_ours: bool
+        self,
+        engine: AsyncEngine,
+        timeout: float,
+        synchronous: Synchronous,
+        *,
+        is_ours: bool,
+        connect_timeout: float,
     ) -> None:
         self.in_memory: Final = is_in_memory(engine)
         self.can_write = True
@@ -86,7 +92,7 @@ class Database:
         self._engine = engine
         self._used = engine  # or an engine that opens the same file as immutable
         self.timeout: Final = timeout
-        self.connect_timeout = timeout
+        self.connect_timeout: Final = connect_timeout
         self._synchronous: Final = synchronous
         self._is_ours = is_ours
         self._connections: list[AsyncConnection] = []
@@ -116,7 +122,7 @@ class Database:
                         or not await asyncio.to_thread(can_only_be_read, path)
                     ):
                         raise
-                    place = await asyncio.to_thread(FrozenPlace, path)
+                    place = await asyncio.to_thread(FrozenFileIdentity, path)
                     await self.close()
                     self._used = frozen_engine_for(path)
                     await self._start(on_commit, path, place)
@@ -139,7 +145,10 @@ class Database:
             raise
 
     async def _start(
-        self, on_commit: Callable[[], None], path: str | None, place: FrozenPlace | None = None
+        self,
+        on_commit: Callable[[], None],
+        path: str | None,
+        place: FrozenFileIdentity | None = None,
     ) -> None:
         self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
         if self.in_memory:
@@ -153,7 +162,7 @@ class Database:
             return
         real = await self.writes.run(_path)
         if not real:
-            raise misconfigured(
+            raise ERRORS.misconfigured(
                 "The engine's database has no file, so its connections can't share it. For a "
                 "database in memory, use sqlite+aiosqlite://."
             )
@@ -161,12 +170,14 @@ class Database:
         prepare = partial(_prepare_writing, synchronous=self._synchronous.upper())
         await self._set_up(self.writes, prepare)
         self.path = path or real
-        self.writes.place = place or Place(self.path)
+        self.writes.place = place or FileIdentity(self.path)
         self.can_write = await self.writes.call(bring_forward, not self._is_ours)
         self.reads = await self._worker(writes=False)
         await self._set_up(self.reads, _prepare_reading)
         self.reads.place = self.writes.place
-        if await self.reads.run(_path) != real or not Place(real).is_same(Place(self.path)):
+        if await self.reads.run(_path) != real or not FileIdentity(real).is_same(
+            FileIdentity(self.path)
+        ):
             raise moved(self.path)
         self.writes.version, self.reads.version = Version(), Version()
         self.log_file = LogFile(self.writes.place, self.writes, self.on_the_side)

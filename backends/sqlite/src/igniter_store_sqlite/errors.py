@@ -8,21 +8,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from functools import partial
 from typing import Final
 
-from igniter_store.contract import ErrorCode, StoreError, errors, store_error
+from igniter_store.contract import BackendErrors, ErrorCode, StoreError, store_error
 
 NAME: Final = "sqlite"
-
-closed = partial(errors.closed, NAME)
-not_connected = partial(errors.not_connected, NAME)
-elsewhere = partial(errors.elsewhere, NAME)
-inherited = partial(errors.inherited, NAME)
-misconfigured = partial(errors.misconfigured, backend=NAME)
-malformed_id = partial(errors.malformed_id, backend=NAME)
-no_number = partial(errors.no_number, NAME)
-group_missing = partial(errors.group_missing, NAME)
+ERRORS: Final = BackendErrors(NAME)
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _GONE: Final = ErrorCode.STORE_CONNECTION_FAILED

@@ -37,7 +37,7 @@ _NETWORKS: Final = {
 }
 
 
-class _Log(NamedTuple):
+class _Wal(NamedTuple):
     """The WAL beside a database file, as found.
 
     Attributes:
@@ -49,7 +49,7 @@ class _Log(NamedTuple):
     size: int
 
 
-class Place:
+class FileIdentity:
     """The identity of an open file.
 
     If the file is removed or replaced while a connection has it open, the connection would go on
@@ -72,10 +72,10 @@ class Place:
         self.is_log_lost = False
         self._path: Final = path
         self._log_path: Final = os.path.realpath(path) + "-wal"
-        self._log: _Log | None = None
+        self._log: _Wal | None = None
         self.identity: Final = self._look()
 
-    def is_same(self, other: Place) -> bool:
+    def is_same(self, other: FileIdentity) -> bool:
         """Whether both are the same file."""
         return self.identity is not None and self.identity == other.identity
 
@@ -122,15 +122,15 @@ class Place:
             return None
         return found.st_dev, found.st_ino
 
-    def _look_at_log(self) -> _Log:
+    def _look_at_log(self) -> _Wal:
         try:
             found = os.stat(self._log_path)  # noqa: PTH116 - a Path costs more than the check
         except OSError:
-            return _Log(None, 0)
-        return _Log((found.st_dev, found.st_ino), found.st_size)
+            return _Wal(None, 0)
+        return _Wal((found.st_dev, found.st_ino), found.st_size)
 
 
-class FrozenPlace(Place):
+class FrozenFileIdentity(FileIdentity):
     """A read-only file that no other process writes as long as it is open.
 
     Raises:

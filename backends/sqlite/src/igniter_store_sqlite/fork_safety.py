@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from igniter_store_sqlite.file_identity import Place
+    from igniter_store_sqlite.file_identity import FileIdentity
 
 # Seconds between two checks whether a thread that has to close its connection is still alive
 _LOOK: Final = 0.02
@@ -75,7 +75,7 @@ class ForkSafeConnection:
         self._end_thread: Callable[[], object] = private.stop
         self.prepare: Callable[[sqlite3.Connection], None] | None = None
         self.is_interruptible = False
-        self.place: Place | None = None
+        self.place: FileIdentity | None = None
         self.times_opened = 0
         private._connector = self._open_first  # noqa: SLF001 - see `__init__`
         private.stop = self.stop

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
-    from igniter_store_sqlite.file_identity import Place
+    from igniter_store_sqlite.file_identity import FileIdentity
     from igniter_store_sqlite.worker import Worker
 
 # Bytes that the WAL may keep; a commit copies it at about half of that
@@ -41,7 +41,7 @@ class LogFile:
 
     def __init__(
         self,
-        place: Place,
+        place: FileIdentity,
         writes: Worker,
         on_the_side: Callable[[], AbstractAsyncContextManager[Worker]],
     ) -> None:

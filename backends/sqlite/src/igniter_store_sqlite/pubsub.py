@@ -168,7 +168,7 @@ class SQLiteSubscription(Subscription):
             except Exception:  # noqa: BLE001
                 report_callback_error(channel)
 
-    def tell_gap(self) -> None:
+    def report_gap(self) -> None:
         """Report to the subscriber that messages may be lost."""
         if self._is_live and self._on_gap is not None:
             try:
@@ -318,7 +318,7 @@ class Listener:
                 raise
             if self._was_lost:
                 self._was_lost = False
-                self._tell_gap()
+                self._report_gap()
             for number, channel, payload in rows:
                 self._position = number
                 name = name_from_bytes(channel)
@@ -340,11 +340,11 @@ class Listener:
         self._position = last
         for subscription in self._subscriptions:
             subscription.since = last
-        self._tell_gap()
+        self._report_gap()
 
-    def _tell_gap(self) -> None:
+    def _report_gap(self) -> None:
         for subscription in tuple(self._subscriptions):
-            subscription.tell_gap()
+            subscription.report_gap()
 
 
 class SQLitePubSub(PubSub):

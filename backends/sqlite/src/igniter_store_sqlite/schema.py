@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import bindparam, insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from igniter_store_sqlite.errors import cannot_be_written, is_read_only, misconfigured
+from igniter_store_sqlite.errors import ERRORS, cannot_be_written, is_read_only
 from igniter_store_sqlite.statements import sql
 from igniter_store_sqlite.tables import DEADLINES, KEYS, LISTENERS, METADATA, SCHEMA
 
@@ -79,14 +79,14 @@ class Version:
         if commits != self.commits:
             [version] = connection.execute(_VERSION).fetchone()
             if version > self._ours:
-                raise misconfigured(
+                raise ERRORS.misconfigured(
                     "A newer igniter-store-sqlite has migrated this database to version "
                     f"{version} while it was open, but this one supports version {self._ours}, so "
                     "nothing was changed. Upgrade the package: pip install -U "
                     "igniter-store-sqlite."
                 )
             if version < self._ours:
-                raise misconfigured(
+                raise ERRORS.misconfigured(
                     "The content of this database was replaced while it was open, so nothing was "
                     "changed. Close the store and open it again."
                 )
@@ -112,7 +112,7 @@ def bring_forward(session: Session, is_shared: bool) -> bool:  # noqa: FBT001
     ours = {table.name for table in METADATA.sorted_tables}
     if SCHEMA.name not in there:
         if there & ours or (there and not is_shared):
-            raise misconfigured(
+            raise ERRORS.misconfigured(
                 "The file is a database of another application, so it wasn't changed. Choose "
                 "another path for the store; to keep its tables in your own database, pass "
                 "SQLiteAdapter(engine=...)."
@@ -122,7 +122,7 @@ def bring_forward(session: Session, is_shared: bool) -> bool:  # noqa: FBT001
     can_write = _is_possible(session, _WRITES_NOTHING)
     [version] = session.execute(_VERSION).fetchone()
     if version > len(STEPS):
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             f"The tables of the database have version {version}, but this igniter-store-sqlite "
             f"supports versions up to {len(STEPS)}, so nothing was changed. Upgrade the package: "
             "pip install -U igniter-store-sqlite."

@@ -18,7 +18,7 @@ from igniter_store.contract import (
 from igniter_store.contract.stream_ids import StreamId, lower_bound, parse, upper_bound
 
 from igniter_store_sqlite import log as logs
-from igniter_store_sqlite.errors import group_missing, malformed_id
+from igniter_store_sqlite.errors import ERRORS
 from igniter_store_sqlite.log import NO_LIMIT, Log, pack, unpack
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class SQLiteStreams(Streams):
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
         position = None if start == "$" else parse(start)
         if position is None and start != "$":
-            raise malformed_id(ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED)
+            raise ERRORS.malformed_id(ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED)
         return await self._writes.call(
             _xgroup_create, name_to_bytes(stream), name_to_bytes(group), position
         )
@@ -151,7 +151,7 @@ class SQLiteStreams(Streams):
     ) -> list[StreamEntry]:
         low, high = lower_bound(start), upper_bound(end)
         if low is None or high is None:
-            raise malformed_id(ErrorCode.STORE_STREAM_READ_FAILED)
+            raise ERRORS.malformed_id(ErrorCode.STORE_STREAM_READ_FAILED)
         return await self._reads.call(_xrange, name_to_bytes(stream), low, high, count, is_reverse)
 
 
@@ -275,7 +275,7 @@ def _log_and_group(session: Session, key: bytes, group: bytes) -> tuple[Log, tup
     log = logs.find(session, key)
     found = None if log is None else logs.find_group(session, log, group)
     if log is None or found is None:
-        raise group_missing()
+        raise ERRORS.group_missing()
     return log, found
 
 
@@ -296,5 +296,5 @@ def _limit(count: int | None) -> int:
 def _parse_all(ids: Sequence[str], code: ErrorCode) -> list[StreamId]:
     parsed = [parse(text) for text in ids]
     if None in parsed:
-        raise malformed_id(code)
+        raise ERRORS.malformed_id(code)
     return [one for one in parsed if one is not None]

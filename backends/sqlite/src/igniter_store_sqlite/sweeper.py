@@ -112,7 +112,7 @@ _PENDING: Final = sql(
 _STREAM: Final = sql(delete(STREAMS).where(STREAMS.c.number == bindparam("number")))
 
 
-class _Look(NamedTuple):
+class _SweepWork(NamedTuple):
     """The work that a sweep has found.
 
     Attributes:
@@ -201,7 +201,7 @@ class Sweeper:
         while has_room and await self._writes.call(_give_back):
             has_room = await self._reads.call(_has_room)
 
-    async def _bound(self, look: _Look) -> None:
+    async def _bound(self, look: _SweepWork) -> None:
         """Shorten deadlines that were set before the clock was set back.
 
         So no key lives longer than its TTL from now.
@@ -228,8 +228,8 @@ class Sweeper:
             pass
 
 
-def _look(session: Session, stream: int, deadline: int) -> _Look:
-    return _Look(
+def _look(session: Session, stream: int, deadline: int) -> _SweepWork:
+    return _SweepWork(
         now=session.now,
         is_expired=session.execute(_IS_EXPIRED, {"now": session.now, "count": 1}).fetchone()
         is not None,

@@ -29,13 +29,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from igniter_store.contract import BackendFailed, StoreError
 from igniter_store.contract.timeouts import oversleep
 
-from igniter_store_sqlite.errors import closed, elsewhere, failure, is_busy, late, locked
+from igniter_store_sqlite.errors import ERRORS, failure, is_busy, late, locked
 from igniter_store_sqlite.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from igniter_store_sqlite.file_identity import Place
+    from igniter_store_sqlite.file_identity import FileIdentity
     from igniter_store_sqlite.fork_safety import ForkSafeConnection
     from igniter_store_sqlite.schema import Version
 
@@ -184,12 +184,12 @@ class Worker:
         self._idle.set()
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> FileIdentity | None:
         """The identity of its file, once known; checked before each trip."""
         return self._connection.place
 
     @place.setter
-    def place(self, place: Place | None) -> None:
+    def place(self, place: FileIdentity | None) -> None:
         self._connection.place = place
 
     def prepare_again_with(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
@@ -235,7 +235,7 @@ class Worker:
 
     def _share_again(self, shared: _Shared) -> None:
         if self._is_closed:
-            shared.succeed([closed() for _ in shared.futures])
+            shared.succeed([ERRORS.closed() for _ in shared.futures])
             return
         for argument, future in zip(shared.arguments[0], shared.futures, strict=True):
             alone = _Shared(shared.work, shared.due, self._share_again)
@@ -254,9 +254,9 @@ class Worker:
     def require_open(self) -> None:
         """Raise the error that a call raises after `close`, or in another event loop."""
         if self._is_closed:
-            raise closed()
+            raise ERRORS.closed()
         if asyncio.get_running_loop() is not self._loop:
-            raise elsewhere()
+            raise ERRORS.elsewhere()
 
     def run(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Run `function` with the connection, in its thread and outside of any transaction.
@@ -297,7 +297,7 @@ class Worker:
         self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float
     ) -> None:
         if self._is_closed:
-            _fail(future, closed())
+            _fail(future, ERRORS.closed())
         elif not future.done():
             self._hand_over((None, partial(self._run, future, function, until)))
 
@@ -310,7 +310,7 @@ class Worker:
         self._is_closed = True
         waiting, self._waiting = self._waiting, []
         for call in waiting:
-            call.fail(closed())
+            call.fail(ERRORS.closed())
         await self._idle.wait()
         if self._timer is not None:
             self._timer.cancel()
@@ -379,7 +379,7 @@ class Worker:
             self._apart += len(calls)
         elif isinstance(outcome, BaseException):
             for at, call in enumerate(calls):
-                error = closed() if isinstance(outcome, _Busy | _Mixed) else failure(outcome)
+                error = ERRORS.closed() if isinstance(outcome, _Busy | _Mixed) else failure(outcome)
                 # Each call gets its own copy, because the store adds details to it.
                 call.fail(error if at == 0 else copy.copy(error))
         else:

@@ -6,11 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import glide
-from igniter_store.redis_commands.adapter import CommandAdapter, check_options, named
+from igniter_store.contract.errors import described_type
+from igniter_store.redis_commands.adapter import CommandAdapter, check_options
 
 from igniter_store_valkey.client import ValkeyClient
 from igniter_store_valkey.cluster import ValkeyClusterClient
-from igniter_store_valkey.errors import NAME, misconfigured
+from igniter_store_valkey.errors import ERRORS, NAME
 from igniter_store_valkey.urls import configuration_of
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class ValkeyAdapter(CommandAdapter):
             (glide.GlideClientConfiguration, glide.GlideClusterClientConfiguration),
         ):
             kinds = "a GlideClient, a GlideClusterClient, or a configuration of one"
-            raise misconfigured(
-                f"ValkeyAdapter takes {kinds}, but got {named(given)}. To use a URL, call "
+            raise ERRORS.misconfigured(
+                f"ValkeyAdapter takes {kinds}, but got {described_type(given)}. To use a URL, call "
                 "from_url()."
             )
         check_options(

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import glide
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.timeouts import oversleep
-from igniter_store.redis_commands.encoding import encoded
+from igniter_store.redis_commands.encoding import as_bytes
 from igniter_store.redis_commands.reply_errors import (
     ConnectionClosed,
     ConnectionLost,
@@ -86,7 +86,7 @@ class Batches:
 
     def send(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
         """The reply to a command as glide parses it, or a `ReplyError`."""
-        spelled = [word if type(word) is bytes else spelt(word) for word in words]
+        spelled = [word if type(word) is bytes else as_bytes(word) for word in words]
         has_company = self._flush_is_due or self._sending or self._is_one_alone
         if self._was_alone and not has_company and self._is_open and spelled[0] != _SCAN:
             return self._ask_alone(spelled)
@@ -111,7 +111,7 @@ class Batches:
 
         glide drops a whole batch if one of its replies is too large to decompress.
         """
-        return self._ask_alone([spelt(word) for word in words])
+        return self._ask_alone([as_bytes(word) for word in words])
 
     async def _ask_alone(self, words: list[Any]) -> Any:
         self._is_one_alone = True
@@ -231,17 +231,6 @@ class Batches:
         if len(commands) == 1 and commands[0][0] != _SCAN:
             return [await answer_to(self._client, commands[0])]
         return await answers_to(self._client, commands)
-
-
-def spelt(word: Any) -> bytes:
-    """An argument of a command as bytes, from str, bytes of any kind, or a number."""
-    if isinstance(word, str):
-        return encoded(word)
-    if isinstance(word, bytes):
-        return word
-    if isinstance(word, (bytearray, memoryview)):
-        return bytes(word)  # pyright: ignore[reportUnknownArgumentType]  # a memoryview of any format
-    return str(word).encode()
 
 
 def _parts(gathered: list[A], largest: int) -> list[list[A]]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import random
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Never, TypeVar
@@ -25,10 +24,11 @@ from typing import TYPE_CHECKING, Any, Final, Never, TypeVar
 import glide
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.affinity import forget_task
+from igniter_store.contract.backoff import Backoff
 from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.blocking import BlockingConnections
 from igniter_store.redis_commands.client import CommandClient
-from igniter_store.redis_commands.replies import believed, page, pong
+from igniter_store.redis_commands.replies import believed
 from igniter_store.redis_commands.reply_errors import (
     ConnectionClosed,
     ConnectionLost,
@@ -45,17 +45,15 @@ from igniter_store_valkey.batches import Batches
 from igniter_store_valkey.connection_id import INTERVAL, connection_id
 from igniter_store_valkey.connector import GlideConnector
 from igniter_store_valkey.errors import (
+    ERRORS,
     NAME,
     UNREACHABLE,
     ServerLoading,
     ServerUnreachable,
     UndecompressedReply,
-    closed,
-    elsewhere,
     lent_is_closed,
     lent_is_late,
     not_reached,
-    refusal,
     value_is_too_large,
 )
 from igniter_store_valkey.glide_clients import (
@@ -71,7 +69,7 @@ from igniter_store_valkey.reachability import Reachability
 from igniter_store_valkey.replies import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from igniter_store.redis_commands.replies import Reader
     from igniter_store.redis_commands.subscriptions import CommandSubscription
@@ -84,7 +82,7 @@ _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _GLIDES_TIMEOUT: Final = 250  # milliseconds, where a configuration has none
 # Seconds for a PING on a connection that had no reply for a whole timeout
 _PATIENCE_WITH_THE_SILENT: Final = 0.5
-# Seconds before a client that reconnects is retried; each pause is twice the one before
+# Seconds before a client that reconnects is retried
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.25
 
@@ -100,6 +98,8 @@ class ValkeyClient(CommandClient):
         lent: the user's own client; if None, the adapter makes one.
         is_sharded: whether channels are sharded.
     """
+
+    errors = ERRORS
 
     def __init__(
         self,
@@ -147,9 +147,6 @@ class ValkeyClient(CommandClient):
         self._moving: asyncio.Task[None] | None = None
         # Batches of clients that were replaced, and still have pending calls
         self._former: set[Batches] = set()
-        self._is_open = False
-        self._was_closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
         """Connect, or ping the user's own client."""
@@ -173,9 +170,7 @@ class ValkeyClient(CommandClient):
                 finally:
                     del reason  # or it and this frame would form a reference cycle
         self._client, self._batches = client, self._batches_to(client)
-        self._is_open, self._was_closed, self.is_inherited = True, False, False
-        self._loop = asyncio.get_running_loop()
-        self.forget_server()
+        self._accept_calls()
         self._blocking.open()
         self._listener.open()
         if self._cache is not None and self._cache.server_assisted:
@@ -197,7 +192,7 @@ class ValkeyClient(CommandClient):
 
     async def close(self) -> None:
         """Close all connections but the user's own; pending callers get `STORE_CLOSED`."""
-        self._is_open, self._was_closed, self.is_inherited = False, True, False
+        self._refuse_calls()
         ending = [task for task in (self._watching, self._moving) if task is not None]
         for task in ending:
             task.cancel()
@@ -229,12 +224,6 @@ class ValkeyClient(CommandClient):
             if client is not self._lent:
                 abandon_client(client, is_inherited=is_inherited)
 
-    def require_open(self) -> None:
-        if not self._is_open:
-            raise refusal(is_inherited=self.is_inherited, was_closed=self._was_closed)
-        if asyncio.get_running_loop() is not self._loop:
-            raise elsewhere()
-
     def read(
         self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED
     ) -> Coroutine[Any, Any, T]:
@@ -256,32 +245,9 @@ class ValkeyClient(CommandClient):
             ) from without_quotes(answer)
         return answer  # type: ignore[no-any-return]  # the reader has made it
 
-    def group_by_slot(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
-        return [range(len(keys))] if keys else []
-
-    async def scan(
-        self, cursor: str, pattern: str, count: int, code: ErrorCode
-    ) -> tuple[str, list[bytes]]:
-        return await self.read(
-            "SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code
-        )
-
     async def subscribe(self, subscription: CommandSubscription) -> None:
         self.require_open()
-        reply_error = await self._listener.add(subscription)
-        if reply_error is not None:
-            code = ErrorCode.STORE_SUBSCRIBE_FAILED
-            raise failure(
-                reply_error,
-                code,
-                self._own_timeout,
-                backend=NAME,
-                writes=False,
-                words=subscription.name,
-            ) from without_quotes(reply_error)
-
-    async def ping(self) -> None:
-        await self.read("PING", read=pong)
+        await self._listener.subscribe(subscription)
 
     async def _answered(
         self, words: tuple[Any, ...], read: Reader[T], code: ErrorCode, *, writes: bool
@@ -323,11 +289,9 @@ class ValkeyClient(CommandClient):
         ):
             answer = await again()
         loop = asyncio.get_running_loop()
-        end, pause = loop.time() + self._own_timeout, _FIRST_PAUSE
+        end, backoff = loop.time() + self._own_timeout, Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while isinstance(answer, ServerLoading) and loop.time() < end:
-            # The jitter keeps callers from retrying all at once
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
-            pause = min(_LONGEST_PAUSE, 2 * pause)
+            await backoff.pause()
             answer = await again()
         if (
             self._can_move
@@ -438,7 +402,7 @@ class ValkeyClient(CommandClient):
     def _asked(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
         self.require_open()
         if self._batches is None:
-            raise closed()
+            raise ERRORS.closed()
         if (known := self._reachability.known_error) is not None:
             return _raised(known)
         return self._batches.send(words, writes=writes)

@@ -17,10 +17,10 @@ from igniter_store.redis_commands.encoding import encoded
 from igniter_store.redis_commands.replies import believed, data, page
 from igniter_store.redis_commands.reply_errors import ErrorReply, ReplyError, error_prefix
 from igniter_store.redis_commands.scan import scan_nodes
-from igniter_store.redis_commands.slots import slot_of
+from igniter_store.redis_commands.slots import grouped_by_slot
 
 from igniter_store_valkey.client import ValkeyClient
-from igniter_store_valkey.errors import NAME, UNREACHABLE, ServerLoading, closed, reply_error_of
+from igniter_store_valkey.errors import ERRORS, NAME, UNREACHABLE, ServerLoading, reply_error_of
 from igniter_store_valkey.glide_clients import answer_to
 
 if TYPE_CHECKING:
@@ -35,10 +35,7 @@ class ValkeyClusterClient(ValkeyClient):
     """CommandClient to the nodes of a cluster, through glide."""
 
     def group_by_slot(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
-        groups: dict[int, list[int]] = {}
-        for place, key in enumerate(keys):
-            groups.setdefault(slot_of(key), []).append(place)
-        return list(groups.values())
+        return grouped_by_slot(keys)
 
     async def scan(
         self, cursor: str, pattern: str, count: int, code: ErrorCode
@@ -104,7 +101,7 @@ class ValkeyClusterClient(ValkeyClient):
             self.require_open()
             client = self._client
             if client is None:
-                raise closed()
+                raise ERRORS.closed()
             try:
                 async with FairTimeout(self.timeout + self._connect_timeout):
                     return await answer_to(client, words, route)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import glide
 from igniter_store.contract.timeouts import FairTimeout
+from igniter_store.redis_commands.encoding import as_bytes
 from igniter_store.redis_commands.reply_errors import ConnectionClosed, ReplyError
 
-from igniter_store_valkey.batches import spelt
 from igniter_store_valkey.errors import NAME, UNREACHABLE, not_reached, reply_error_of
 from igniter_store_valkey.glide_clients import (
     GRACE,
@@ -165,7 +165,7 @@ class GlideConnection:
             async with limit:
                 # As a batch: for a single blocking command, glide reads the time from the command
                 # and adds only half a second for the server's reply.
-                [answer] = await answers_to(self._client, [[spelt(word) for word in words]])
+                [answer] = await answers_to(self._client, [[as_bytes(word) for word in words]])
         except Exception as error:  # noqa: BLE001 - errors of glide; reply_error_of raises others again
             # glide's own timeout is shorter, so its pipe is no longer read
             if limit.expired():

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import copy
 import re
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import glide
-from igniter_store.contract import ErrorCode, StoreError, errors, store_error
+from igniter_store.contract import BackendErrors, ErrorCode, StoreError, store_error
 from igniter_store.redis_commands.reply_errors import (
     UNKNOWN_HOST,
     ConnectFailed,
@@ -31,11 +30,7 @@ if TYPE_CHECKING:
     from igniter_store_valkey.glide_types import Configuration
 
 NAME: Final = "valkey"
-
-closed = partial(errors.closed, NAME)
-refusal = partial(errors.not_open, NAME)
-elsewhere = partial(errors.elsewhere, NAME)
-misconfigured = partial(errors.misconfigured, backend=NAME)
+ERRORS: Final = BackendErrors(NAME)
 
 UNREACHABLE: Final = (glide.GlideError, OSError, TimeoutError)
 """The exceptions that are raised while a client connects."""

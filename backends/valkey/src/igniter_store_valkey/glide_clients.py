@@ -32,11 +32,11 @@ from igniter_store.redis_commands.reply_errors import (
 )
 
 from igniter_store_valkey.errors import (
+    ERRORS,
     NAME,
     UNREACHABLE,
     ServerLoading,
     address_of,
-    misconfigured,
     not_reached,
     reply_error_of,
 )
@@ -72,7 +72,7 @@ def refuse_inherited(client: Client) -> None:
             "The glide client was created before this process was forked, so its threads don't "
             "exist here. Create a client and an adapter after the fork."
         )
-        raise misconfigured(message)
+        raise ERRORS.misconfigured(message)
 
 
 async def create(configuration: Configuration) -> Client:
@@ -89,13 +89,13 @@ async def create(configuration: Configuration) -> Client:
         kind: Any = glide.GlideClusterClient if is_cluster else glide.GlideClient
         client: Client = await kind.create(configuration)
     except (ValueError, TypeError):  # the message may contain a password
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             "glide rejected the configuration: a number is out of range, or an option isn't text."
         ) from None
     except (glide.ConfigurationError, glide.ClosingError) as error:
         if isinstance(error, glide.ClosingError) and _REFUSED not in str(error):
             raise
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             "glide rejected the configuration. Its error is in __cause__."
         ) from error
     untyped: Any = client

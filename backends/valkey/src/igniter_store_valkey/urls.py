@@ -8,15 +8,14 @@ Rule: a message never contains the URL, which may hold a password. Part of a pas
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import glide
-from igniter_store.contract.options import LOGIN, Options, seconds, text, truth, whole
-from igniter_store.contract.urls import Form, Location, located
+from igniter_store.contract.options import LOGIN, Options, printable, seconds, text, truth, whole
+from igniter_store.contract.urls import Form, Location, located, require_no_database
 
-from igniter_store_valkey.errors import NAME, misconfigured
+from igniter_store_valkey.errors import ERRORS, NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +31,6 @@ SCHEMES: Final = (
     "dragonflys",
 )
 
-_CLIENT_NAME: Final = re.compile(r"[!-~]+")
 # For a user without a password (nopass) the server accepts any password. Without one, glide
 # wouldn't log in at all.
 _ANY_PASSWORD: Final = "nopass"  # noqa: S105 - for users without a password
@@ -100,13 +98,6 @@ def _level(value: Any) -> int:
     return level
 
 
-def _client_name(value: Any) -> str:
-    name = str(value)
-    if not _CLIENT_NAME.fullmatch(name):
-        raise ValueError("printable ASCII without spaces")
-    return name
-
-
 def _file(value: Any) -> bytes:
     what = "the path of a file in PEM form"
     try:
@@ -122,7 +113,7 @@ OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "read_from": _one_of(glide.ReadFrom),
     "client_az": text,
     "node_discovery": _one_of(glide.NodeDiscoveryMode),
-    "client_name": _client_name,
+    "client_name": printable,
     "cache_kb": whole(1, _UNSIGNED),
     "cache_ttl": seconds,
     "cache_server_assisted": truth,
@@ -166,10 +157,8 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
     """
     location = located(url, _SECURE if _is_secure(url) else _PLAIN, given)
     security, _, kind = location.scheme.partition("+")
-    if kind == "cluster" and location.database:
-        raise misconfigured(
-            "A cluster has only database 0. Remove the number at the end of the URL, or db."
-        )
+    if kind == "cluster":
+        require_no_database(location, NAME)
     options, database = location.options, location.database or 0
     tls = _tls(options, is_secure=security.endswith("s"))
     settings: dict[str, Any] = {
@@ -198,7 +187,7 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
                 **settings, database_id=database, advanced_config=advanced
             )
     except ValueError as error:  # glide's own message, when client_az is missing
-        raise misconfigured(f"{error}.") from None
+        raise ERRORS.misconfigured(f"{error}.") from None
     _observe(options)
     return configuration, {name: options[name] for name in _OWN if name in options}
 
@@ -220,7 +209,7 @@ def _credentials(location: Location) -> glide.ServerCredentials | None:
             glide.ServerCredentials(password or _ANY_PASSWORD, user) if user or password else None
         )
     if len(iam) < 3 or password or not user:  # noqa: PLR2004 - all of them
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             "IAM requires iam_cluster, iam_region, iam_service and a user name in the URL, "
             "without a password."
         )
@@ -239,7 +228,7 @@ def _compression(options: Mapping[str, Any]) -> glide.CompressionConfiguration |
     backend, level = options["compression"], options.get("compression_level")
     least, most = _LEVELS[backend]
     if level is not None and not least <= level <= most:
-        raise misconfigured(f"compression_level must be {_LEVEL}.")
+        raise ERRORS.misconfigured(f"compression_level must be {_LEVEL}.")
     settings: dict[str, Any] = {"compression_level": level}
     if "compression_from" in options:
         settings["min_compression_size"] = options["compression_from"]
@@ -259,12 +248,12 @@ def _cache(options: Mapping[str, Any]) -> glide.ClientSideCache | None:
 def _tls(options: Mapping[str, Any], *, is_secure: bool) -> glide.TlsAdvancedConfiguration | None:
     given = [ours for ours in _TLS if options.get(ours)]
     if given and not is_secure:
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             f"{given[0]} applies only to TLS. Use a URL that begins with valkeys://, "
             "valkeys+cluster:// or dragonflys://."
         )
     if ("tls_cert" in given) != ("tls_key" in given):
-        raise misconfigured("tls_cert and tls_key belong together. Pass both.")
+        raise ERRORS.misconfigured("tls_cert and tls_key belong together. Pass both.")
     settings = {_TLS[ours]: options[ours] for ours in given}
     return glide.TlsAdvancedConfiguration(**settings) if settings else None
 
@@ -281,6 +270,6 @@ def _observe(options: Mapping[str, Any]) -> None:
     try:
         glide.OpenTelemetry.init(glide.OpenTelemetryConfig(traces=traces, metrics=metrics))
     except glide.GlideError as error:
-        raise misconfigured(
+        raise ERRORS.misconfigured(
             "glide can't send its telemetry there. Its error is in __cause__."
         ) from error

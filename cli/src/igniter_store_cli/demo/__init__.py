@@ -10,7 +10,7 @@ from igniter_store.backends import adapter_from_url
 
 from igniter_store_cli.command import Commands, add_command, add_url_option
 from igniter_store_cli.demo.orders import Orders, read_orders
-from igniter_store_cli.demo.tour import PLAYS, Outcome, own_store, perform
+from igniter_store_cli.demo.tour import PLAYS, PlayResult, own_store, perform
 from igniter_store_cli.demo.workers import workers
 from igniter_store_cli.failures import FAILED
 from igniter_store_cli.opening import chosen_url
@@ -65,7 +65,7 @@ async def run(options: Namespace, output: Output) -> int:
     """Perform the plays."""
     orders = read_orders(options.orders)
     plays = [play for name, play in PLAYS.items() if name in (options.only or PLAYS)]
-    outcomes: list[Outcome] = []
+    outcomes: list[PlayResult] = []
     url = chosen_url(options)
     async with own_store(adapter_from_url(url)) as store, workers(url, store) as crowd:
         if output.as_json:
@@ -93,7 +93,7 @@ def _path(text: str) -> Path:
 
 
 def _document(
-    store: Store[str], orders: Orders, outcomes: list[Outcome], processes: int
+    store: Store[str], orders: Orders, outcomes: list[PlayResult], processes: int
 ) -> dict[str, Any]:
     return {
         "backend": store.adapter.name,

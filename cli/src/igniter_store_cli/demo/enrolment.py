@@ -25,7 +25,7 @@ LEAVING: Final = 3
 BASICS: Final = "coffee-basics"
 COURSE: Final = "latte-art"
 
-Result: TypeAlias = Literal["enrolled", "waiting", "applied before", "not prepared"]
+EnrolmentResult: TypeAlias = Literal["enrolled", "waiting", "applied before", "not prepared"]
 
 
 class Place(Struct, frozen=True):
@@ -34,7 +34,7 @@ class Place(Struct, frozen=True):
     student: str
 
 
-async def apply(store: Store[str], student: str) -> Result:
+async def apply(store: Store[str], student: str) -> EnrolmentResult:
     """Apply for the course once."""
     if not await store.kv.exists(f"passed:{BASICS}:{student}"):
         return "not prepared"

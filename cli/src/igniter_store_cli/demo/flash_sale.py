@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STOCK: Final = 50
 BUYERS: Final = 200
 
-Result: TypeAlias = Literal["won", "sold out", "second click"]
+SaleResult: TypeAlias = Literal["won", "sold out", "second click"]
 
 
 class Sale(Struct, frozen=True):
@@ -34,7 +34,7 @@ class Sale(Struct, frozen=True):
     ticket: int
 
 
-async def buy(store: Store[str], sku: str, buyer: str, click: int) -> Result:
+async def buy(store: Store[str], sku: str, buyer: str, click: int) -> SaleResult:
     """Handle one click on "buy now"."""
     if not await store.claim.once(f"sale:{sku}:{buyer}", {"buyer": buyer, "click": click}):
         return "second click"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from igniter_store_cli.demo.orders import Orders
     from igniter_store_cli.demo.stage import Check
-    from igniter_store_cli.demo.tour import Outcome
+    from igniter_store_cli.demo.tour import PlayResult
 
 _SHOWN: Final = 2  # keys of each namespace
 _LISTED: Final = 4  # items of a list
@@ -65,7 +65,7 @@ def show_beginning(console: Console, store: Store[str], orders: Orders, processe
             )
 
 
-def show_outcome(console: Console, number: int, outcome: Outcome) -> None:
+def show_outcome(console: Console, number: int, outcome: PlayResult) -> None:
     """Print one play."""
     console.print()
     title = Table.grid(padding=(0, 1, 0, 0))
@@ -101,7 +101,7 @@ def show_outcome(console: Console, number: int, outcome: Outcome) -> None:
             )
 
 
-def show_end(console: Console, outcomes: Sequence[Outcome]) -> None:
+def show_end(console: Console, outcomes: Sequence[PlayResult]) -> None:
     """Print the table of results."""
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold", show_lines=False

@@ -45,7 +45,7 @@ PLAYS: Final[dict[str, Play]] = {
 _LONGEST: Final = 60.0  # seconds; a play takes one second on a nearby backend
 
 
-class Outcome(Struct, frozen=True):
+class PlayResult(Struct, frozen=True):
     """The result of a play.
 
     Attributes:
@@ -101,13 +101,13 @@ def own_store(adapter: Adapter) -> Store[str]:
 
 async def perform(
     store: Store[str], plays: Iterable[Play], orders: Orders, workers: Tasks
-) -> AsyncIterator[Outcome]:
+) -> AsyncIterator[PlayResult]:
     """Yield the outcome of each play when it ends. The store has to be open."""
     for play in plays:
         yield await _performed(store, play, orders, workers)
 
 
-async def _performed(store: Store[str], play: Play, orders: Orders, workers: Tasks) -> Outcome:
+async def _performed(store: Store[str], play: Play, orders: Orders, workers: Tasks) -> PlayResult:
     stage = Stage(store, orders, workers)
     error, removed = None, 0
     began = time.perf_counter()
@@ -129,4 +129,4 @@ async def _performed(store: Store[str], play: Play, orders: Orders, workers: Tas
             removed = await delete_keys(store)
         except Exception as problem:  # noqa: BLE001 - as above
             error = error or f"its keys couldn't be deleted: {described(problem)}"
-    return Outcome(play, stage.checks, stage.keys, stage.measured, error, seconds, removed)
+    return PlayResult(play, stage.checks, stage.keys, stage.measured, error, seconds, removed)

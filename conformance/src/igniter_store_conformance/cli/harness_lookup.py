@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 from igniter_store.contract import Adapter
+from igniter_store.contract.errors import described_type
 
 from igniter_store_conformance.engine.failure_location import places
 from igniter_store_conformance.engine.harness import Harness
@@ -143,7 +144,7 @@ def _asking(name: str, found: object) -> Callable[[Suite], Harness]:
             "MyAdapter(...))"
         )
     if not callable(found) or inspect.isclass(found):
-        raise WrongName(f"{name} is {_kind(found)}. {_CURE}")
+        raise WrongName(f"{name} is {described_type(found)}. {_CURE}")
     if inspect.iscoroutinefunction(found):
         raise WrongName(
             f"{name} is a coroutine function. Make it a plain one: def, without async; `connect` "
@@ -158,7 +159,7 @@ def _asking(name: str, found: object) -> Callable[[Suite], Harness]:
     def harness(_: Suite) -> Harness:
         made = ask()
         if not isinstance(made, Harness):
-            raise WrongName(f"{name} has returned {_kind(made)}. {_CURE}")
+            raise WrongName(f"{name} has returned {described_type(made)}. {_CURE}")
         return made
 
     return harness
@@ -175,14 +176,6 @@ def _imported(name: str, found: object) -> tuple[str, str]:
 
 def _is_class_of(thing: Any, parent: type) -> bool:
     return inspect.isclass(thing) and issubclass(thing, parent)
-
-
-def _kind(thing: object) -> str:
-    return (
-        f"the class {thing.__name__}"
-        if isinstance(thing, type)
-        else f"a thing of type {type(thing).__name__}"
-    )
 
 
 def _offers(module: object) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from igniter_store.contract import ErrorCode
 
-    from igniter_store_conformance.network.cuts import Moment
+    from igniter_store_conformance.network.cuts import CutMoment
 
 Connect: TypeAlias = Callable[[], Adapter]
 Advance: TypeAlias = Callable[[float], Awaitable[None] | None]
@@ -41,7 +41,7 @@ class Network(Protocol):
         """Reset every open connection now."""
         ...
 
-    async def cut_at(self, marker: bytes, when: Moment = "before") -> None:
+    async def cut_at(self, marker: bytes, when: CutMoment = "before") -> None:
         """Cut the first connection whose client sends `marker`, at the given moment.
 
         No further connection is cut.

@@ -26,6 +26,7 @@ from igniter_store.contract import (
     Scan,
     Streams,
 )
+from igniter_store.contract.errors import described_type
 
 from igniter_store_conformance.engine.clock import PassingTime
 from igniter_store_conformance.spec.states import Lacks, NotExercised
@@ -153,7 +154,7 @@ class Trial:
         if not callable(connect):
             message = (
                 "Harness(connect) is a function that makes an adapter, and not "
-                f"{_called(connect)}: connect=lambda: MyAdapter(...)"
+                f"{described_type(connect)}: connect=lambda: MyAdapter(...)"
             )
             raise TypeError(message)
         adapter = connect()
@@ -363,13 +364,5 @@ def _no_adapter(made: object) -> str:
         hint = " Is a `return` missing?"
     return (
         "Harness.connect has to return an adapter that inherits the capability classes of "
-        f"igniter_store.contract, and returned {_called(made)}.{hint}"
-    )
-
-
-def _called(thing: object) -> str:
-    return (
-        f"the class {thing.__name__}"
-        if isinstance(thing, type)
-        else f"a thing of type {type(thing).__name__}"
+        f"igniter_store.contract, and returned {described_type(made)}.{hint}"
     )

@@ -12,11 +12,11 @@ from igniter_store.contract import Claims, Counters, ErrorCode, KeyValue, Scan, 
 from igniter_store_conformance.model import calls
 from igniter_store_conformance.model.calls import STEP, Call, Newest
 from igniter_store_conformance.model.reference import (
+    BlockedRead,
     Held,
     Id,
     Reference,
     Stream,
-    Waiting,
     answer_of,
 )
 from igniter_store_conformance.model.script import Script
@@ -222,7 +222,7 @@ class StreamMachine(Machine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tasks: list[tuple[asyncio.Task[Any], Waiting]] = []
+        self.tasks: list[tuple[asyncio.Task[Any], BlockedRead]] = []
 
     @property
     def may_wait(self) -> bool:
@@ -330,7 +330,7 @@ class StreamMachine(Machine):
             f"a task that waits: xreadgroup of {group!r} for {consumer!r}, "
             f"count={count!r}, block={block!r}"
         )
-        waiting = Waiting("s", group, consumer, count, self.reference.now + block, answer)
+        waiting = BlockedRead("s", group, consumer, count, self.reference.now + block, answer)
         self.reference.waiting.append(waiting)
         self.tasks.append((self.runner.run(start()), waiting))
 

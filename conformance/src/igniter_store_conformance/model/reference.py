@@ -33,7 +33,7 @@ def is_id(value: object) -> TypeGuard[Id]:
 Found: TypeAlias = tuple[Id, dict[str, bytes]]
 
 
-class Refused(Exception):  # noqa: N818 - an answer
+class RefusedCall(Exception):  # noqa: N818 - an answer
     """Raised with the code that the contract defines for a call."""
 
     def __init__(self, code: ErrorCode) -> None:
@@ -81,7 +81,7 @@ class Held:
 
 
 @dataclass(eq=False)
-class Waiting:
+class BlockedRead:
     """A blocked read, and once it has ended its answer or the code that it raised."""
 
     stream: str
@@ -101,7 +101,7 @@ class Reference:
     def __init__(self) -> None:
         self.now = 0.0
         self.held: dict[str, Held] = {}
-        self.waiting: list[Waiting] = []
+        self.waiting: list[BlockedRead] = []
 
     def live(self, key: str) -> Held | None:
         """The value of a key, unless it has expired."""
@@ -142,7 +142,7 @@ class Reference:
         if held is None:
             return None
         if isinstance(held.value, Stream):
-            raise Refused(ErrorCode.STORE_OPERATION_FAILED)
+            raise RefusedCall(ErrorCode.STORE_OPERATION_FAILED)
         return held.value
 
     def getdel(self, key: str) -> bytes | None:
@@ -218,7 +218,7 @@ class Reference:
             or not _is_integer(text)
             or not -(2**63) <= int(text) + delta < 2**63
         ):
-            raise Refused(ErrorCode.STORE_INCREMENT_FAILED)
+            raise RefusedCall(ErrorCode.STORE_INCREMENT_FAILED)
         ends = math.inf if held is None else held.ends
         if ends == math.inf and ttl is not None:
             ends = self.now + ttl
@@ -257,7 +257,7 @@ class Reference:
         if held is None:
             return None
         if isinstance(held.value, bytes):
-            raise Refused(ErrorCode.STORE_OPERATION_FAILED)
+            raise RefusedCall(ErrorCode.STORE_OPERATION_FAILED)
         return held.value
 
     def made(self, key: str) -> Stream:
@@ -272,7 +272,7 @@ class Reference:
         """An existing group; a missing one is refused."""
         stream = self.stream(key)
         if stream is None or group not in stream.groups:
-            raise Refused(ErrorCode.STORE_STREAM_GROUP_MISSING)
+            raise RefusedCall(ErrorCode.STORE_STREAM_GROUP_MISSING)
         return stream, stream.groups[group]
 
     def wake(self, key: str, group: str | None) -> None:
@@ -462,7 +462,7 @@ def answer_of(
     """The reference's answer, or the code of its refusal."""
     try:
         return getattr(reference, name)(*arguments, **options)
-    except Refused as refused:
+    except RefusedCall as refused:
         return refused.code
 
 

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 Direction: TypeAlias = Literal["to_server", "to_client"]
 """The direction of bytes: from the client to the server, or back."""
 
-Moment: TypeAlias = Literal["before", "middle", "answered"]
+CutMoment: TypeAlias = Literal["before", "middle", "answered"]
 """When `Proxy.cut_at` cuts the connection.
 
 Before the server gets the command, half-way through it, or once the server has answered.
@@ -48,7 +48,7 @@ class AfterBytes:
 class AtMarker:
     """Cuts at a chosen moment of the command that contains the marker."""
 
-    def __init__(self, marker: bytes, when: Moment) -> None:
+    def __init__(self, marker: bytes, when: CutMoment) -> None:
         self._marker = marker
         self._when = when
         self._tails: dict[object, bytes] = {}  # a marker may arrive in several chunks

@@ -18,7 +18,7 @@ import termios
 import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from igniter_store_conformance.network.cuts import AfterBytes, AtMarker, Cut, Direction, Moment
+from igniter_store_conformance.network.cuts import AfterBytes, AtMarker, Cut, CutMoment, Direction
 
 if TYPE_CHECKING:
     import os
@@ -140,7 +140,7 @@ class Proxy:
         """
         await self.arm(AfterBytes(count, direction))
 
-    async def cut_at(self, marker: bytes, when: Moment = "before") -> None:
+    async def cut_at(self, marker: bytes, when: CutMoment = "before") -> None:
         """Cut the first connection whose client sends `marker`, at the given moment.
 
         No further connection is cut.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
     from typing import Any
 
-    from igniter_store_conformance.network.cuts import Cut, Direction, Moment
+    from igniter_store_conformance.network.cuts import Cut, CutMoment, Direction
     from igniter_store_conformance.network.proxy import Proxy
 
 
@@ -40,7 +40,7 @@ class ProxyGroup:
         """See `Proxy.cut`."""
         await _all(proxy.cut() for proxy in self._proxies)
 
-    async def cut_at(self, marker: bytes, when: Moment = "before") -> None:
+    async def cut_at(self, marker: bytes, when: CutMoment = "before") -> None:
         """See `Proxy.cut_at`."""
         once = _Once(AtMarker(marker, when))
         await _all(proxy.arm(once) for proxy in self._proxies)

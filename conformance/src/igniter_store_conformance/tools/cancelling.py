@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
 
     from igniter_store_conformance.engine.trial import Trial
-    from igniter_store_conformance.tools.operations import Operation
+    from igniter_store_conformance.tools.operations import AdapterOperation
 
 
-Moment: TypeAlias = Literal["waiting", "answered"]
+CancelMoment: TypeAlias = Literal["waiting", "answered"]
 
 
-MOMENTS: Final[tuple[Moment, ...]] = ("waiting", "answered")
+MOMENTS: Final[tuple[CancelMoment, ...]] = ("waiting", "answered")
 MOST_STEPS: Final = 200
 CLOSING_TURNS: Final = 40
 """Event-loop iterations in which a closing adapter may still be handling pending calls."""
@@ -35,7 +35,7 @@ class Cancelled(Exception):  # noqa: N818 - the outcome of a call
 class _Stepped:
     """Awaits a call, and cancels the awaiting task at the call's k-th suspension."""
 
-    def __init__(self, call: Awaitable[Any], step: int, moment: Moment) -> None:
+    def __init__(self, call: Awaitable[Any], step: int, moment: CancelMoment) -> None:
         self._call = call
         self._step = step
         self._moment = moment
@@ -68,7 +68,7 @@ class _Stepped:
                 error = thrown
 
 
-async def cancelled_at(step: int, call: Awaitable[Any], *, moment: Moment = "waiting") -> Any:
+async def cancelled_at(step: int, call: Awaitable[Any], *, moment: CancelMoment = "waiting") -> Any:
     """Await `call`, cancel it at its `step`-th suspension, and return its result if it has one.
 
     Raises:
@@ -85,7 +85,7 @@ async def cancelled_at(step: int, call: Awaitable[Any], *, moment: Moment = "wai
     return task.result()
 
 
-async def prepared(trial: Trial, turn: int) -> list[Operation]:
+async def prepared(trial: Trial, turn: int) -> list[AdapterOperation]:
     """Return all operations, after preparing their keys for this turn."""
     operations = operations_of(trial)
     for operation in operations:
@@ -94,7 +94,7 @@ async def prepared(trial: Trial, turn: int) -> list[Operation]:
 
 
 async def ended_otherwise(
-    trial: Trial, operations: list[Operation], turn: int, getting_under_way: Awaitable[None]
+    trial: Trial, operations: list[AdapterOperation], turn: int, getting_under_way: Awaitable[None]
 ) -> dict[str, Any]:
     """Cancel all operations while the adapter closes, and return those that ended differently.
 

@@ -43,7 +43,7 @@ Ask: TypeAlias = Callable[[FullAdapter, Names], Awaitable[Any]]
 _ID: Final = re.compile(r"[0-9]+-[0-9]+")
 
 
-class Operation(Struct, frozen=True):
+class AdapterOperation(Struct, frozen=True):
     """A method of the contract, called in one way.
 
     Attributes:
@@ -223,7 +223,7 @@ def _numbers(answer: Any) -> list[bytes]:
 
 
 OPERATIONS: Final = (
-    Operation(
+    AdapterOperation(
         "ping",
         Adapter,
         "ping",
@@ -231,7 +231,7 @@ OPERATIONS: Final = (
         _ping,
         lambda answer: isinstance(answer, float) and answer >= 0,
     ),
-    Operation(
+    AdapterOperation(
         "get",
         KeyValue,
         "get",
@@ -239,7 +239,7 @@ OPERATIONS: Final = (
         lambda a, n: a.get(n("a")),
         lambda answer: answer == b"value of a",
     ),
-    Operation(
+    AdapterOperation(
         "getdel",
         KeyValue,
         "getdel",
@@ -248,7 +248,7 @@ OPERATIONS: Final = (
         lambda answer: answer == b"value of a",
         _is_gone_or_whole,
     ),
-    Operation(
+    AdapterOperation(
         "set",
         KeyValue,
         "set",
@@ -257,7 +257,7 @@ OPERATIONS: Final = (
         lambda answer: answer is True,
         _old_or_new,
     ),
-    Operation(
+    AdapterOperation(
         "set if absent",
         KeyValue,
         "set",
@@ -266,7 +266,7 @@ OPERATIONS: Final = (
         lambda answer: answer is True,
         _absent_or_new,
     ),
-    Operation(
+    AdapterOperation(
         "delete",
         KeyValue,
         "delete",
@@ -275,7 +275,7 @@ OPERATIONS: Final = (
         lambda answer: answer == 1,
         _is_gone_or_whole,
     ),
-    Operation(
+    AdapterOperation(
         "exists",
         KeyValue,
         "exists",
@@ -283,7 +283,7 @@ OPERATIONS: Final = (
         lambda a, n: a.exists(n("a")),
         lambda answer: answer is True,
     ),
-    Operation(
+    AdapterOperation(
         "expire",
         KeyValue,
         "expire",
@@ -292,7 +292,7 @@ OPERATIONS: Final = (
         lambda answer: answer is True,
         _still_both,
     ),
-    Operation(
+    AdapterOperation(
         "persist",
         KeyValue,
         "persist",
@@ -301,7 +301,7 @@ OPERATIONS: Final = (
         lambda answer: answer is True,
         _still_both,
     ),
-    Operation(
+    AdapterOperation(
         "ttl",
         KeyValue,
         "ttl",
@@ -309,7 +309,7 @@ OPERATIONS: Final = (
         lambda a, n: a.ttl(n("a")),
         lambda answer: answer is not None and 0 < answer <= 3_000,
     ),
-    Operation(
+    AdapterOperation(
         "mget",
         KeyValue,
         "mget",
@@ -317,7 +317,7 @@ OPERATIONS: Final = (
         lambda a, n: a.mget([n("b"), n("c"), n("a")]),
         lambda answer: answer == [b"value of b", None, b"value of a"],
     ),
-    Operation(
+    AdapterOperation(
         "mset",
         KeyValue,
         "mset",
@@ -326,7 +326,7 @@ OPERATIONS: Final = (
         lambda answer: answer is None,
         _each_old_or_new,
     ),
-    Operation(
+    AdapterOperation(
         "increment",
         Counters,
         "increment",
@@ -335,7 +335,7 @@ OPERATIONS: Final = (
         lambda answer: answer == 42,
         _counted_once_or_not,
     ),
-    Operation(
+    AdapterOperation(
         "increment with a TTL",
         Counters,
         "increment",
@@ -344,7 +344,7 @@ OPERATIONS: Final = (
         lambda answer: answer == 5,
         _window_or_none,
     ),
-    Operation(
+    AdapterOperation(
         "set_nx",
         Claims,
         "set_nx",
@@ -353,7 +353,7 @@ OPERATIONS: Final = (
         lambda answer: answer is True,
         _held_or_free,
     ),
-    Operation(
+    AdapterOperation(
         "set_nx of a held claim",
         Claims,
         "set_nx",
@@ -362,7 +362,7 @@ OPERATIONS: Final = (
         lambda answer: answer is False,
         _still_held,
     ),
-    Operation(
+    AdapterOperation(
         "compare_delete",
         Claims,
         "compare_delete",
@@ -371,7 +371,7 @@ OPERATIONS: Final = (
         lambda answer: answer is True,
         _released_or_held,
     ),
-    Operation(
+    AdapterOperation(
         "compare_expire",
         Claims,
         "compare_expire",
@@ -380,7 +380,7 @@ OPERATIONS: Final = (
         lambda answer: answer is True,
         _still_held,
     ),
-    Operation(
+    AdapterOperation(
         "acquire",
         Claims,
         "acquire",
@@ -389,7 +389,7 @@ OPERATIONS: Final = (
         lambda answer: type(answer) is int and answer > 0,
         _held_or_free,
     ),
-    Operation(
+    AdapterOperation(
         "publish",
         PubSub,
         "publish",
@@ -397,7 +397,7 @@ OPERATIONS: Final = (
         lambda a, n: a.publish(n("channel"), b"message"),
         lambda answer: type(answer) is int,
     ),
-    Operation(
+    AdapterOperation(
         "subscribe",
         PubSub,
         "subscribe",
@@ -405,7 +405,7 @@ OPERATIONS: Final = (
         _subscribe,
         lambda answer: isinstance(answer, Subscription),
     ),
-    Operation(
+    AdapterOperation(
         "psubscribe",
         PubSub,
         "psubscribe",
@@ -413,7 +413,7 @@ OPERATIONS: Final = (
         _psubscribe,
         lambda answer: isinstance(answer, Subscription),
     ),
-    Operation(
+    AdapterOperation(
         "xadd",
         Streams,
         "xadd",
@@ -422,7 +422,7 @@ OPERATIONS: Final = (
         lambda answer: isinstance(answer, str) and _ID.fullmatch(answer) is not None,
         _three_or_four,
     ),
-    Operation(
+    AdapterOperation(
         "xlen",
         Streams,
         "xlen",
@@ -430,7 +430,7 @@ OPERATIONS: Final = (
         lambda a, n: a.xlen(n("stream")),
         lambda answer: answer == 3,
     ),
-    Operation(
+    AdapterOperation(
         "xtrim",
         Streams,
         "xtrim",
@@ -439,7 +439,7 @@ OPERATIONS: Final = (
         lambda answer: answer == 2,
         _three_or_one,
     ),
-    Operation(
+    AdapterOperation(
         "xdel",
         Streams,
         "xdel",
@@ -448,7 +448,7 @@ OPERATIONS: Final = (
         lambda answer: answer == 2,
         _three_or_one,
     ),
-    Operation(
+    AdapterOperation(
         "xrange",
         Streams,
         "xrange",
@@ -456,7 +456,7 @@ OPERATIONS: Final = (
         lambda a, n: a.xrange(n("stream")),
         lambda answer: _numbers(answer) == [b"0", b"1", b"2"],
     ),
-    Operation(
+    AdapterOperation(
         "xrevrange",
         Streams,
         "xrevrange",
@@ -464,7 +464,7 @@ OPERATIONS: Final = (
         lambda a, n: a.xrevrange(n("stream"), count=2),
         lambda answer: _numbers(answer) == [b"2", b"1"],
     ),
-    Operation(
+    AdapterOperation(
         "xgroup_create",
         Streams,
         "xgroup_create",
@@ -473,7 +473,7 @@ OPERATIONS: Final = (
         lambda answer: answer is True,
         _two_groups_or_three,
     ),
-    Operation(
+    AdapterOperation(
         "xgroup_destroy",
         Streams,
         "xgroup_destroy",
@@ -482,7 +482,7 @@ OPERATIONS: Final = (
         lambda answer: answer is True,
         _two_groups_or_one,
     ),
-    Operation(
+    AdapterOperation(
         "xreadgroup",
         Streams,
         "xreadgroup",
@@ -491,7 +491,7 @@ OPERATIONS: Final = (
         lambda answer: _numbers(answer) == [b"2"],
         _new_or_pending,
     ),
-    Operation(
+    AdapterOperation(
         "xreadgroup that may wait",
         Streams,
         "xreadgroup",
@@ -500,7 +500,7 @@ OPERATIONS: Final = (
         lambda answer: _numbers(answer) == [b"2"],
         _new_or_pending,
     ),
-    Operation(
+    AdapterOperation(
         "xreadgroup of the history",
         Streams,
         "xreadgroup",
@@ -509,7 +509,7 @@ OPERATIONS: Final = (
         lambda answer: _numbers(answer) == [b"0", b"1"],
         _new_or_pending,
     ),
-    Operation(
+    AdapterOperation(
         "xgroups",
         Streams,
         "xgroups",
@@ -517,7 +517,7 @@ OPERATIONS: Final = (
         lambda a, n: a.xgroups(n("stream")),
         lambda answer: [g.name for g in answer] == ["group", "other"],
     ),
-    Operation(
+    AdapterOperation(
         "xack",
         Streams,
         "xack",
@@ -526,7 +526,7 @@ OPERATIONS: Final = (
         lambda answer: answer == 2,
         _two_pending_or_fewer,
     ),
-    Operation(
+    AdapterOperation(
         "xpending",
         Streams,
         "xpending",
@@ -534,7 +534,7 @@ OPERATIONS: Final = (
         lambda a, n: a.xpending(n("stream"), "group"),
         lambda answer: [entry.consumer for entry in answer] == ["consumer", "consumer"],
     ),
-    Operation(
+    AdapterOperation(
         "xautoclaim",
         Streams,
         "xautoclaim",
@@ -543,8 +543,10 @@ OPERATIONS: Final = (
         lambda answer: _numbers(answer) == [b"0", b"1"],
         _new_or_pending,
     ),
-    Operation("scan", Scan, "scan", _nothing, _scan, lambda answer: isinstance(answer, ScanPage)),
-    Operation(
+    AdapterOperation(
+        "scan", Scan, "scan", _nothing, _scan, lambda answer: isinstance(answer, ScanPage)
+    ),
+    AdapterOperation(
         "delete_prefix",
         Scan,
         "delete_prefix",
@@ -570,13 +572,13 @@ async def answer_or_code(ask: Callable[..., Awaitable[Any]], *arguments: Any) ->
     return answer
 
 
-def operations_of(trial: Trial) -> list[Operation]:
+def operations_of(trial: Trial) -> list[AdapterOperation]:
     """Return the operations of the adapter's capabilities."""
     capabilities = (Adapter, *trial.capabilities)
     return [operation for operation in OPERATIONS if operation.capability in capabilities]
 
 
-def names_for(trial: Trial, operation: Operation, turn: object = "") -> Names:
+def names_for(trial: Trial, operation: AdapterOperation, turn: object = "") -> Names:
     """Return a function that makes keys for one call of the operation.
 
     The same name gives the same key.

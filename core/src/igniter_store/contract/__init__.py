@@ -10,9 +10,10 @@ from typing import Final
 from igniter_store.contract.adapter import Adapter
 from igniter_store.contract.affinity import Affinity
 from igniter_store.contract.claims import TOKEN_LIFETIME, Claims
-from igniter_store.contract.clock import Clock, ManualClock, Timer, TimerClock, system_clock
+from igniter_store.contract.clock import Clock, ManualClock, Timer, TimerClock
 from igniter_store.contract.counters import Counters, count_on
 from igniter_store.contract.errors import (
+    BackendErrors,
     BackendFailed,
     BackendTimeout,
     BackendUnavailable,
@@ -49,6 +50,7 @@ __all__ = [
     "TOKEN_LIFETIME",
     "Adapter",
     "Affinity",
+    "BackendErrors",
     "BackendFailed",
     "BackendTimeout",
     "BackendUnavailable",
@@ -90,7 +92,6 @@ __all__ = [
     "name_to_bytes",
     "report_callback_error",
     "store_error",
-    "system_clock",
 ]
 
 CAPABILITIES: Final[tuple[type[Adapter], ...]] = (KeyValue, Counters, Claims, PubSub, Streams, Scan)

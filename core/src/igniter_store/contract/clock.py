@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import time
 from collections.abc import Callable
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 Clock: TypeAlias = Callable[[], float]
 
@@ -34,17 +33,6 @@ class TimerClock(Protocol):
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` after `delay` seconds of this clock."""
         ...
-
-
-def system_clock() -> Clock:
-    """Create a clock that starts at the current time of day and only runs forward.
-
-    If the wall clock of the machine is set back an hour, keys are neither kept an hour longer nor
-    lost.
-    """
-    offset: Final = time.time() - time.monotonic()
-    monotonic = time.monotonic
-    return lambda: offset + monotonic()
 
 
 class ManualClock:

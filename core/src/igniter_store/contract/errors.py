@@ -438,7 +438,7 @@ def not_asyncio(backend: str | None) -> StoreError:
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
 
 
-def misconfigured(message: str, backend: str) -> StoreError:
+def misconfigured(message: str, backend: str | None = None) -> StoreError:
     """Create the error for an unusable URL, option or file."""
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
 
@@ -460,6 +460,64 @@ def malformed_id(code: ErrorCode, backend: str) -> StoreError:
         'a bound may also be "-", "+" or begin with "(".'
     )
     return store_error(code, message, backend=backend)
+
+
+def described_type(thing: object) -> str:
+    """Describe a rejected object in a message: its type, and none of its contents."""
+    kind = thing if isinstance(thing, type) else type(thing)
+    name = (
+        kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    )
+    return f"the class {name}" if isinstance(thing, type) else f"an object of type {name}"
+
+
+class BackendErrors:
+    """The errors above, with the name of one backend.
+
+    Args:
+        backend: the backend's name.
+    """
+
+    __slots__ = ("backend",)
+
+    def __init__(self, backend: str) -> None:
+        self.backend: Final = backend
+
+    def closed(self) -> StoreError:
+        """Create the error of an operation after `close`."""
+        return closed(self.backend)
+
+    def not_connected(self) -> StoreError:
+        """Create the error of an operation before `open`."""
+        return not_connected(self.backend)
+
+    def not_open(self, *, is_inherited: bool, was_closed: bool) -> StoreError:
+        """Create the error of an operation while the adapter isn't open, by the reason."""
+        return not_open(self.backend, is_inherited=is_inherited, was_closed=was_closed)
+
+    def elsewhere(self) -> StoreError:
+        """Create the error of an operation in a second event loop."""
+        return elsewhere(self.backend)
+
+    def inherited(self) -> StoreError:
+        """Create the error of an operation in a forked child."""
+        return inherited(self.backend)
+
+    def misconfigured(self, message: str) -> StoreError:
+        """Create the error for an unusable URL, option or file."""
+        return misconfigured(message, self.backend)
+
+    def no_number(self) -> StoreError:
+        """Create the error for incrementing a key that doesn't hold a number."""
+        return no_number(self.backend)
+
+    def group_missing(self) -> StoreError:
+        """Create the error for a missing stream or consumer group."""
+        return group_missing(self.backend)
+
+    def malformed_id(self, code: ErrorCode) -> StoreError:
+        """Create the error for a malformed stream id or range bound."""
+        return malformed_id(code, self.backend)
 
 
 def _rebuild(owner: type[StoreError], data: dict[str, Any]) -> StoreError:

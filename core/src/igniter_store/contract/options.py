@@ -18,7 +18,7 @@ from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 from urllib.parse import unquote_plus
 
 from msgspec import Struct
@@ -28,17 +28,17 @@ from igniter_store.contract.errors import misconfigured
 if TYPE_CHECKING:
     from igniter_store.contract.errors import StoreError
 
-Reader: TypeAlias = Callable[[Any], Any]
+OptionReader: TypeAlias = Callable[[Any], Any]
 """Converts a written value to the value of an option.
 
 It raises a ValueError that describes the valid values without quoting the invalid one.
 """
 
-LONGEST: Final = 1_000_000
-"""Seconds; a larger number means that the caller used the wrong unit."""
-
+_LONGEST: Final = 1_000_000  # seconds; a larger number means that the caller used the wrong unit
+_DURATION: Final = f"a number of seconds above 0 and below {_LONGEST}"
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9}", re.ASCII)
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
+_PRINTABLE: Final = re.compile(r"[!-~]+")
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", re.ASCII)
 
@@ -57,12 +57,26 @@ def seconds(value: Any) -> float:
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(number, Written) and _NUMBER.fullmatch(number):
         number = float(number)
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 < number < LONGEST:
-        raise ValueError(f"a number of seconds above 0 and below {LONGEST}")
+    if not _is_duration(number):
+        raise ValueError(_DURATION)
     return number
 
 
-def whole(least: int, most: int) -> Reader:
+def check_seconds(option: str, value: Any, backend: str) -> None:
+    """Reject an argument of an adapter's class that isn't a number of seconds.
+
+    Raises:
+        ConfigurationError: `STORE_CONFIGURATION_INVALID`, with the option's name.
+    """
+    if not _is_duration(value):
+        raise misconfigured(f"{option} must be {_DURATION}.", backend)
+
+
+def _is_duration(value: Any) -> TypeGuard[float]:
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and 0 < value < _LONGEST
+
+
+def whole(least: int, most: int) -> OptionReader:
     """Create a reader for an integer from `least` to `most`."""
 
     def number(value: Any) -> int:
@@ -89,7 +103,14 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def one_of(*words: str) -> Reader:
+def printable(value: Any) -> str:
+    """Read a text of printable ASCII characters without spaces."""
+    if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
+        raise ValueError("printable ASCII without spaces")
+    return str(value)
+
+
+def one_of(*words: str) -> OptionReader:
     """Create a reader for one of `words`, in any case."""
 
     def word(value: Any) -> str:
@@ -101,7 +122,7 @@ def one_of(*words: str) -> Reader:
     return word
 
 
-COMMON: Final[Mapping[str, Reader]] = MappingProxyType(
+COMMON: Final[Mapping[str, OptionReader]] = MappingProxyType(
     {"timeout": seconds, "connect_timeout": seconds, "connections": whole(1, 10_000)}
 )
 """Options that every backend supports.
@@ -162,7 +183,7 @@ class Options(Struct, frozen=True):
     """
 
     backend: str
-    readers: Mapping[str, Reader]
+    readers: Mapping[str, OptionReader]
     aliases: Mapping[str, str] = MappingProxyType({})
     refused: Mapping[str, str] = MappingProxyType({})
 
@@ -185,7 +206,7 @@ class Options(Struct, frozen=True):
         arguments = [(name, value) for name, value in given.items() if value is not None]
         return {**self._read(written), **self._read(arguments)}
 
-    def accepted(self, name: str, reader: Reader, value: Any) -> Any:
+    def accepted(self, name: str, reader: OptionReader, value: Any) -> Any:
         """Return the value that `reader` returns for `value`; an error names the option."""
         try:
             return reader(value)
@@ -217,7 +238,7 @@ class Options(Struct, frozen=True):
     def _own_name(self, name: str) -> str:
         return self.aliases.get(name) or _ALIASES.get(name) or name
 
-    def _reader(self, name: str) -> Reader | None:
+    def _reader(self, name: str) -> OptionReader | None:
         own = self._own_name(name)
         return self.readers.get(own) or COMMON.get(own)
 
@@ -250,7 +271,7 @@ class Options(Struct, frozen=True):
         )
 
 
-LOGIN: Final[Mapping[str, Reader]] = MappingProxyType(
+LOGIN: Final[Mapping[str, OptionReader]] = MappingProxyType(
     {"username": text, "password": text, "db": whole(0, 2**31 - 1)}
 )
 """The parts of a server's URL that may also be written as options."""

@@ -54,7 +54,14 @@ class GroupInfo(Struct, frozen=True):
 
 
 class PendingEntry(Struct, frozen=True):
-    """One pending entry: its consumer, seconds since its last delivery, and its delivery count."""
+    """An entry that was delivered and isn't acknowledged yet.
+
+    Attributes:
+        id: the entry's id.
+        consumer: the consumer that it was delivered to.
+        idle: the seconds since its last delivery.
+        deliveries: how often it was delivered.
+    """
 
     id: str
     consumer: str

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-from igniter_store.contract.errors import ErrorCode, StoreError, store_error
+from igniter_store.contract.errors import misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +44,9 @@ EXAMPLES: Final[Mapping[str, str]] = {
 }
 """An example URL for each scheme."""
 
+DATABASE_TWICE: Final = (
+    "The database is given twice, in the path of the URL and as db. Remove one of them."
+)
 LAST_DATABASE: Final = 2**31 - 1
 
 _ENCODE: Final = (
@@ -123,7 +126,7 @@ def checked_text(url: Any) -> str:
     """
     if not isinstance(url, str):
         kind = type(url).__name__
-        raise _unusable(
+        raise misconfigured(
             "The URL of a backend must be a str such as redis://localhost:6379/0, not a "
             f"{kind}. Pass str(url)."
         )
@@ -132,7 +135,7 @@ def checked_text(url: Any) -> str:
         plain.replace(" ", "") if plain[:9].lower() == "sqlite://" and plain[-1] != " " else plain
     )
     if any(_is_blank(character) for character in inner):
-        raise _unusable(
+        raise misconfigured(
             "The URL contains a space or a control character. "
             "Remove it, or percent-encode it (%20) where it is intended."
         )
@@ -148,7 +151,7 @@ def parsed(url: Any, schemes: Sequence[str], backend: str) -> Url:
     scheme, found, rest = checked_text(url).partition("://")
     if not found or scheme.lower() not in schemes:
         begins = ", ".join(f"{name}://" for name in schemes)
-        raise _unusable(
+        raise misconfigured(
             (
                 f"The URL doesn't begin with {begins}. "
                 f"Write it as in {EXAMPLES.get(schemes[0], begins)}."
@@ -156,7 +159,7 @@ def parsed(url: Any, schemes: Sequence[str], backend: str) -> Url:
             backend,
         )
     if "#" in rest:
-        raise _unusable(
+        raise misconfigured(
             (f"The URL contains a #, and clients ignore what follows. Write it as %23. {_ENCODE}"),
             backend,
         )
@@ -181,11 +184,11 @@ def located(url: Any, form: Form, given: Mapping[str, Any]) -> Location:
     example = EXAMPLES[parts.scheme]
     authority, slash, rest = parts.place.partition("/")
     if "@" in rest:
-        raise _unusable(f"The URL contains an @ after its host. {_ENCODE}", taken.backend)
+        raise misconfigured(f"The URL contains an @ after its host. {_ENCODE}", taken.backend)
     login, _, names = authority.rpartition("@")
     if parts.scheme == "unix":
         if names or not rest.strip("/"):
-            raise _unusable(
+            raise misconfigured(
                 (
                     "The path of the socket is missing, or isn't absolute. "
                     f"Write {example}, with three slashes."
@@ -195,14 +198,14 @@ def located(url: Any, form: Form, given: Mapping[str, Any]) -> Location:
         hosts: tuple[tuple[str, int], ...] = ()
         tail = _decoded(slash + rest, taken.backend)
         if "\0" in tail:
-            raise _unusable(
+            raise misconfigured(
                 ("The path of the socket contains a NUL character. Remove it."), taken.backend
             )
     else:
         hosts = tuple(_host(name, form.port, example, taken.backend) for name in names.split(","))
         tail = _decoded(rest.strip("/"), taken.backend)
     if len(hosts) > 1 and not form.has_several:
-        raise _unusable(
+        raise misconfigured(
             (
                 f"A {parts.scheme}:// URL names one server. "
                 "For several, use redis+sentinel://, redis+cluster:// or valkey+cluster://."
@@ -214,13 +217,7 @@ def located(url: Any, form: Form, given: Mapping[str, Any]) -> Location:
     database = options.pop("db", None)
     if hosts and tail and not form.has_path:
         if database is not None and given.get("db") is None:
-            raise _unusable(
-                (
-                    "The database is given twice, in the path of the URL and as db. "
-                    "Remove one of them."
-                ),
-                taken.backend,
-            )
+            raise misconfigured(DATABASE_TWICE, taken.backend)
         in_path = database_of(tail, taken.backend)
         database = in_path if database is None else database
     return Location(parts.scheme, hosts, tail, username, password, database, options)
@@ -232,14 +229,12 @@ def _is_blank(character: str) -> bool:
     )
 
 
-def _unusable(message: str, backend: str | None = None) -> StoreError:
-    return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
-
-
 def _decoded(text: str, backend: str) -> str:
     with suppress(UnicodeDecodeError):
         return unquote(text, errors="strict")
-    raise _unusable("The URL's percent-encoded parts aren't UTF-8. Encode them as UTF-8.", backend)
+    raise misconfigured(
+        "The URL's percent-encoded parts aren't UTF-8. Encode them as UTF-8.", backend
+    )
 
 
 def _login(
@@ -251,7 +246,7 @@ def _login(
     for option, written in (("username", name), ("password", secret)):
         value = options.pop(option, None)
         if value is not None and written and option not in given:
-            raise _unusable(
+            raise misconfigured(
                 (
                     f"The {option} is given twice, before the host and as an option. "
                     "Remove one of them."
@@ -264,7 +259,7 @@ def _login(
 
 def _host(text: str, port: int, example: str, backend: str) -> tuple[str, int]:
     if not text or (text.startswith(":") and text.count(":") == 1):
-        raise _unusable(
+        raise misconfigured(
             (f"The URL doesn't name a host, or its list contains an empty one. Write {example}."),
             backend,
         )
@@ -285,11 +280,11 @@ def _host(text: str, port: int, example: str, backend: str) -> tuple[str, int]:
             "A host of the URL isn't a name or an address. "
             f"Write an IPv6 address in brackets, as in [::1]:6379. {_ENCODE}"
         )
-        raise _unusable(message, backend)
+        raise misconfigured(message, backend)
     if not colon:
         return host, port
     if not _PORT.fullmatch(number) or int(number) not in _PORTS:
-        raise _unusable(
+        raise misconfigured(
             f"A port of the URL isn't a number from 1 to 65535. Write {example}. {_ENCODE}", backend
         )
     return host, int(number)
@@ -320,5 +315,14 @@ def database_of(text: str, backend: str) -> int:
             f"The database of the URL isn't a number from 0 to {LAST_DATABASE}. It is the last "
             f"part, as in redis://localhost:6379/0. {_ENCODE}"
         )
-        raise _unusable(message, backend)
+        raise misconfigured(message, backend)
     return int(text)
+
+
+def require_no_database(location: Location, backend: str) -> None:
+    """Reject the number of a database, except 0, in the URL of a cluster."""
+    if location.database:
+        raise misconfigured(
+            "A cluster has only database 0. Remove the number at the end of the URL, or db.",
+            backend,
+        )

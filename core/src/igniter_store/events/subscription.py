@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from igniter_store.connection import Connection
+    from igniter_store.connection import StoreConnection
     from igniter_store.contract import GapCallback, MessageCallback, Subscription
     from igniter_store.operation import Attempt
 
@@ -61,7 +61,7 @@ class Feed:
         self,
         name: str,
         *,
-        connection: Connection,
+        connection: StoreConnection,
         logger: logging.Logger,
         subscribe: Callable[[MessageCallback, GapCallback], Awaitable[Subscription]],
         read: Callable[[str, bytes], EventContext[Any]],

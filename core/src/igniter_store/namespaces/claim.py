@@ -8,7 +8,6 @@ Rule: a cancelled `once` leaves no claim, or a claim that its TTL ends.
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +19,7 @@ from igniter_store.ttl import Ttl, optional_ttl_seconds, ttl_seconds
 from igniter_store.undoing import Undoing
 
 if TYPE_CHECKING:
-    from igniter_store.connection import Connection
+    from igniter_store.connection import StoreConnection
 
 ONCE: Final = Operation("claim.once", ErrorCode.STORE_CLAIM_FAILED, event="claim.acquire")
 OWNER: Final = Operation("claim.owner", ErrorCode.STORE_GET_FAILED)
@@ -43,7 +42,7 @@ class ClaimNamespace(Namespace):
 
     word = "claim"
 
-    def __init__(self, surroundings: Surroundings, connection: Connection) -> None:
+    def __init__(self, surroundings: Surroundings, connection: StoreConnection) -> None:
         super().__init__(surroundings)
         self._connection: Final = connection
         self._undoing: Final = Undoing(connection, surroundings.logger)
@@ -102,12 +101,7 @@ class ClaimNamespace(Namespace):
         `owner` distinguishes the two. The remaining time may have changed by the time the caller
         reads it.
         """
-        with self._attempt(TTL) as attempt:
-            left = await self._through.keyvalue.ttl(self._key(key))
-            if left is None or math.isinf(left):
-                return None
-            attempt.note("ctx.claim.ttl", left)
-            return left
+        return await self._remaining(TTL, key)
 
     async def release(self, key: str, owner: Any) -> bool:
         """End the claim if `owner` holds it, and return whether it was held by `owner`.

@@ -6,7 +6,6 @@ Rule: operations are atomic, and raise the same errors as those of `store.kv`.
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Final
 
@@ -14,7 +13,7 @@ from igniter_store.arguments import invalid, plain_int
 from igniter_store.contract import ErrorCode, store_error
 from igniter_store.namespaces.namespace import Namespace
 from igniter_store.operation import Operation
-from igniter_store.ttl import Ttl, optional_ttl_seconds, ttl_seconds
+from igniter_store.ttl import Ttl, optional_ttl_seconds
 
 INCREMENT: Final = Operation("counter.increment", ErrorCode.STORE_INCREMENT_FAILED)
 DECREMENT: Final = Operation("counter.decrement", ErrorCode.STORE_INCREMENT_FAILED)
@@ -81,10 +80,7 @@ class CounterNamespace(Namespace):
 
         Redis PEXPIRE; KV-8.
         """
-        with self._attempt(EXPIRE) as attempt:
-            full_key, seconds = self._key(key), ttl_seconds(ttl)
-            attempt.note("ctx.counter.ttl", seconds)
-            return await self._through.keyvalue.expire(full_key, seconds)
+        return await self._expire(EXPIRE, key, ttl)
 
     async def ttl(self, key: str) -> float | None:
         """Return the counter's remaining time to live, in seconds. Redis PTTL; KV-9.
@@ -92,12 +88,7 @@ class CounterNamespace(Namespace):
         For a rate limit, this is the time until the window ends. `None` when the counter has no TTL
         or doesn't exist; `get` distinguishes the two.
         """
-        with self._attempt(TTL) as attempt:
-            left = await self._through.keyvalue.ttl(self._key(key))
-            if left is None or math.isinf(left):
-                return None
-            attempt.note("ctx.counter.ttl", left)
-            return left
+        return await self._remaining(TTL, key)
 
     async def remove(self, key: str) -> bool:
         """Remove the counter and return whether it existed.

@@ -26,7 +26,7 @@ from igniter_store.operation import Attempt, Operation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from igniter_store.connection import Connection
+    from igniter_store.connection import StoreConnection
     from igniter_store.contract import GapCallback, MessageCallback, Subscription
     from igniter_store.schema import Schema
     from igniter_store.serialization import TypedSerializer
@@ -51,7 +51,7 @@ class EventsNamespace(Namespace):
     def __init__(
         self,
         surroundings: Surroundings,
-        connection: Connection,
+        connection: StoreConnection,
         registry: EventRegistry,
         actor: Actor | None,
     ) -> None:

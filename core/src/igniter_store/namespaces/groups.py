@@ -8,15 +8,13 @@ Rule: no message is lost when a consumer dies.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, overload
 
 from igniter_store.arguments import boolean, invalid, optional_whole_number, plain_text
-from igniter_store.contract import ErrorCode
+from igniter_store.contract import ErrorCode, PendingEntry
 from igniter_store.contract.stream_ids import parse
 from igniter_store.keys import checked_key, shown_name
-from igniter_store.namespaces.messages import Reader, StreamMessage, stream_ids
+from igniter_store.namespaces.messages import MessageReader, StreamMessage, stream_ids, stream_key
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Attempt, Operation
 from igniter_store.ttl import Ttl, waiting_seconds
@@ -46,20 +44,8 @@ CLAIM: Final = Operation(
 )
 
 
-class PendingMessage(Struct, frozen=True):
-    """A message that was delivered and isn't acknowledged yet.
-
-    Attributes:
-        id: the message's id.
-        consumer: the consumer that it was delivered to.
-        idle: the seconds since its last delivery.
-        deliveries: how often it was delivered.
-    """
-
-    id: str
-    consumer: str
-    idle: float
-    deliveries: int
+PendingMessage: TypeAlias = PendingEntry
+"""A message that was delivered and isn't acknowledged yet."""
 
 
 class ConsumerGroup(Namespace):
@@ -157,7 +143,7 @@ class ConsumerGroup(Namespace):
         with self._attempt(READ) as attempt:
             key, reader = (
                 self._stream(stream, attempt),
-                Reader(self._codec, type, READ.name, self._backend),
+                MessageReader(self._codec, type, READ.name, self._backend),
             )
             limit = optional_whole_number(count, "count", least=0)
             wait = None if block is None else waiting_seconds(block, "block")
@@ -240,10 +226,7 @@ class ConsumerGroup(Namespace):
                 key, self.name, min_idle=idle, consumer=whose, count=limit
             )
             attempt.note("ctx.stream.count", len(entries))
-            return [
-                PendingMessage(entry.id, entry.consumer, entry.idle, entry.deliveries)
-                for entry in entries
-            ]
+            return entries
 
     @overload
     async def claim(
@@ -279,7 +262,7 @@ class ConsumerGroup(Namespace):
         with self._attempt(CLAIM) as attempt:
             key, reader = (
                 self._stream(stream, attempt),
-                Reader(self._codec, type, CLAIM.name, self._backend),
+                MessageReader(self._codec, type, CLAIM.name, self._backend),
             )
             idle, limit = (
                 waiting_seconds(min_idle, "min_idle"),
@@ -313,10 +296,7 @@ class ConsumerGroup(Namespace):
             )
 
     def _stream(self, stream: str, attempt: Attempt) -> str:
-        key = self._prefix + checked_key(
-            stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED
-        )
-        attempt.note("ctx.stream.name", shown_name(stream))
+        key = stream_key(self._prefix, stream, attempt)
         attempt.note("ctx.stream.group", shown_name(self.name))
         attempt.note("ctx.stream.consumer", shown_name(self.consumer))
         return key

@@ -11,7 +11,6 @@ Rule: in addition to its own errors, every operation can raise `STORE_KEY_REQUIR
 
 from __future__ import annotations
 
-import math
 from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
@@ -215,29 +214,18 @@ class KeyValueNamespace(Namespace):
         Raises:
             InvalidArgument: `STORE_TTL_INVALID`.
         """
-        with self._attempt(EXPIRE) as attempt:
-            full_key, seconds = self._key(key), ttl_seconds(ttl)
-            attempt.note("ctx.kv.ttl", seconds)
-            return await self._through.keyvalue.expire(full_key, seconds)
+        return await self._expire(EXPIRE, key, ttl)
 
     async def touch(self, key: str, ttl: Ttl) -> bool:
         """Keep a session or a presence entry alive; the same as `expire`."""
-        with self._attempt(TOUCH) as attempt:
-            full_key, seconds = self._key(key), ttl_seconds(ttl)
-            attempt.note("ctx.kv.ttl", seconds)
-            return await self._through.keyvalue.expire(full_key, seconds)
+        return await self._expire(TOUCH, key, ttl)
 
     async def ttl(self, key: str) -> float | None:
         """Return the remaining time to live of `key`, in seconds.
 
         `None` when the key has no TTL or doesn't exist. Redis PTTL; KV-9.
         """
-        with self._attempt(TTL) as attempt:
-            left = await self._through.keyvalue.ttl(self._key(key))
-            if left is None or math.isinf(left):
-                return None
-            attempt.note("ctx.kv.ttl", left)
-            return left
+        return await self._remaining(TTL, key)
 
     async def persist(self, key: str) -> bool:
         """Remove the TTL of `key` and return whether it had one. Redis PERSIST; KV-9."""

@@ -18,6 +18,7 @@ from msgspec import Struct
 from igniter_store.arguments import invalid, items, plain_text
 from igniter_store.contract import ErrorCode, StoreError, StreamEntry, store_error
 from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
+from igniter_store.keys import checked_key, shown_name
 from igniter_store.reasons import reason
 from igniter_store.serialization import convert_text
 
@@ -86,7 +87,7 @@ class _Undecodable(StreamMessage[Any], frozen=True):
         return [("id", self.id), ("error", self.failure)]
 
 
-class Reader:
+class MessageReader:
     """Converts the entries of one reply to messages.
 
     Args:
@@ -170,6 +171,17 @@ class Reader:
             details={"id": entry.id, "error": error.__class__.__name__},
         )
         return _Undecodable(entry.id, None, failure, entry.fields)
+
+
+def stream_key(prefix: str, stream: Any, attempt: Attempt) -> str:
+    """Return the complete key of a stream, and note the stream's name on `attempt`.
+
+    Raises:
+        InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_KEY_INVALID`.
+    """
+    key = prefix + checked_key(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
+    attempt.note("ctx.stream.name", shown_name(stream))
+    return key
 
 
 def stream_ids(ids: Any) -> list[str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from msgspec import Struct
 
 from igniter_store.keys import full_key
 from igniter_store.operation import Attempt, Observer, Operation, Sink
+from igniter_store.ttl import Ttl, ttl_seconds
 
 if TYPE_CHECKING:
     import logging
 
-    from igniter_store.connection import Capabilities, Connection
+    from igniter_store.connection import Capabilities, StoreConnection
     from igniter_store.scopes import Scope
     from igniter_store.serialization import Codec
 
@@ -30,7 +32,7 @@ class Surroundings(Struct, frozen=True):
     service: str
     scopes: tuple[Scope, ...]
     prefix: str
-    connection: Connection
+    connection: StoreConnection
     through: Capabilities
     codec: Codec
     sink: Sink | None
@@ -82,3 +84,19 @@ class Namespace:
         if type(key) is str and key and key.isascii():
             return self._prefix + key
         return full_key(self._prefix, key)
+
+    async def _expire(self, operation: Operation, key: str, ttl: Ttl) -> bool:
+        """Set the TTL of `key`, and return whether the key exists."""
+        with self._attempt(operation) as attempt:
+            full_key, seconds = self._key(key), ttl_seconds(ttl)
+            attempt.note(f"ctx.{self.word}.ttl", seconds)
+            return await self._through.keyvalue.expire(full_key, seconds)
+
+    async def _remaining(self, operation: Operation, key: str) -> float | None:
+        """Return the remaining TTL of `key`; `None` without a TTL, or without the key."""
+        with self._attempt(operation) as attempt:
+            left = await self._through.keyvalue.ttl(self._key(key))
+            if left is None or math.isinf(left):
+                return None
+            attempt.note(f"ctx.{self.word}.ttl", left)
+            return left

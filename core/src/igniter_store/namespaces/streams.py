@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from igniter_store.arguments import boolean, optional_whole_number, whole_number
 from igniter_store.contract import ErrorCode, GroupInfo
-from igniter_store.keys import checked_key, shown_name
+from igniter_store.keys import checked_key
 from igniter_store.namespaces.groups import ConsumerGroup
-from igniter_store.namespaces.messages import FIELD, Reader, StreamMessage, bound, stream_ids
+from igniter_store.namespaces.messages import (
+    FIELD,
+    MessageReader,
+    StreamMessage,
+    bound,
+    stream_ids,
+    stream_key,
+)
 from igniter_store.namespaces.namespace import Namespace, Surroundings
-from igniter_store.operation import Attempt, Operation
+from igniter_store.operation import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +75,7 @@ class StreamNamespace(Namespace):
             SerializationError: `STORE_SERIALIZATION_FAILED`; nothing was sent.
         """
         with self._attempt(APPEND) as attempt:
-            key = self._stream(stream, attempt)
+            key = stream_key(self._prefix, stream, attempt)
             length = optional_whole_number(max_len, "max_len", least=0)
             return await self._through.streams.xadd(
                 key,
@@ -131,8 +138,8 @@ class StreamNamespace(Namespace):
         """
         with self._attempt(RANGE) as attempt:
             key, reader = (
-                self._stream(stream, attempt),
-                Reader(self._codec, type, RANGE.name, self._surroundings.backend),
+                stream_key(self._prefix, stream, attempt),
+                MessageReader(self._codec, type, RANGE.name, self._surroundings.backend),
             )
             low, high = bound(start, "start"), bound(end, "end")
             limit = optional_whole_number(count, "count", least=0)
@@ -149,7 +156,7 @@ class StreamNamespace(Namespace):
     async def length(self, stream: str) -> int:
         """Return the number of messages; 0 when the stream doesn't exist. Redis XLEN; STR-14."""
         with self._attempt(LENGTH) as attempt:
-            key = self._stream(stream, attempt)
+            key = stream_key(self._prefix, stream, attempt)
             length = await self._through.streams.xlen(key)
             attempt.note("ctx.stream.count", length)
             return length
@@ -160,7 +167,10 @@ class StreamNamespace(Namespace):
         With `approximate`, the backend may keep some more. Redis XTRIM; STR-3, STR-14.
         """
         with self._attempt(TRIM) as attempt:
-            key, length = self._stream(stream, attempt), whole_number(max_len, "max_len", least=0)
+            key, length = (
+                stream_key(self._prefix, stream, attempt),
+                whole_number(max_len, "max_len", least=0),
+            )
             removed = await self._through.streams.xtrim(
                 key, length, approximate=boolean(approximate, "approximate")
             )
@@ -174,7 +184,7 @@ class StreamNamespace(Namespace):
             InvalidArgument: `STORE_ARGUMENT_INVALID` for a malformed id, and no message is removed.
         """
         with self._attempt(REMOVE) as attempt:
-            key, wanted = self._stream(stream, attempt), stream_ids(ids)
+            key, wanted = stream_key(self._prefix, stream, attempt), stream_ids(ids)
             if not wanted:
                 self._through.check()
                 return 0
@@ -196,7 +206,9 @@ class StreamNamespace(Namespace):
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_KEY_INVALID`.
         """
         with self._attempt(DROP) as attempt:
-            return await self._through.keyvalue.delete([self._stream(stream, attempt)]) > 0
+            return (
+                await self._through.keyvalue.delete([stream_key(self._prefix, stream, attempt)]) > 0
+            )
 
     async def groups(self, stream: str) -> list[GroupInfo]:
         """Return the stream's groups, each with its numbers of unread and pending messages.
@@ -204,7 +216,7 @@ class StreamNamespace(Namespace):
         Redis XINFO GROUPS; STR-19.
         """
         with self._attempt(GROUPS) as attempt:
-            key = self._stream(stream, attempt)
+            key = stream_key(self._prefix, stream, attempt)
             groups = await self._through.streams.xgroups(key)
             attempt.note("ctx.stream.count", len(groups))
             return groups
@@ -221,10 +233,3 @@ class StreamNamespace(Namespace):
             checked_key(group, "group's name", ErrorCode.STORE_STREAM_GROUP_REQUIRED),
             checked_key(consumer, "consumer's name", ErrorCode.STORE_STREAM_CONSUMER_REQUIRED),
         )
-
-    def _stream(self, stream: str, attempt: Attempt) -> str:
-        key = self._prefix + checked_key(
-            stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED
-        )
-        attempt.note("ctx.stream.name", shown_name(stream))
-        return key

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.affinity import Affinity, keep
 from igniter_store.contract.errors import ErrorCode, misconfigured, store_error
+from igniter_store.contract.options import check_seconds
 from igniter_store.redis_commands.claims import CommandClaims
 from igniter_store.redis_commands.counters import CommandCounters
 from igniter_store.redis_commands.keyvalue import CommandKeyValue
@@ -25,7 +26,6 @@ _SENTINEL: Final = (
     "The server is a Sentinel, which has no data. Use a URL that begins with redis+sentinel:// "
     "and names the service: redis+sentinel://host:26379/service."
 )
-_LONGEST: Final = 1e6  # seconds; a larger number means that the caller used the wrong unit
 
 
 class CommandAdapter(
@@ -131,22 +131,6 @@ def check_options(backend: str, *, timeout: Any, connect_timeout: Any, sharded_p
         ConfigurationError: `STORE_CONFIGURATION_INVALID`, with the option's name.
     """
     for option, value in (("timeout", timeout), ("connect_timeout", connect_timeout)):
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, float))
-            or not 0 < value < _LONGEST
-        ):
-            raise misconfigured(
-                (f"{option} must be a number of seconds above 0 and below {_LONGEST:.0f}."), backend
-            )
+        check_seconds(option, value, backend)
     if type(sharded_pubsub) is not bool:
         raise misconfigured("sharded_pubsub must be True or False.", backend)
-
-
-def named(thing: object) -> str:
-    """Describe a rejected object in a message: its type, and none of its contents."""
-    kind = thing if isinstance(thing, type) else type(thing)
-    name = (
-        kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    )
-    return f"the class {name}" if isinstance(thing, type) else f"an object of type {name}"

@@ -6,17 +6,19 @@ Rule: an operation specifies only the command, its arguments and the reader of i
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar
 
 from igniter_store.contract.errors import ErrorCode, StoreError
 from igniter_store.redis_commands.needs import script
-from igniter_store.redis_commands.replies import data
+from igniter_store.redis_commands.replies import data, page, pong
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from igniter_store.contract.errors import BackendErrors
     from igniter_store.redis_commands.replies import Reader
     from igniter_store.redis_commands.subscriptions import CommandSubscription
 
@@ -47,16 +49,21 @@ class CommandClient(ABC):
     """Sends commands to the server or the nodes that hold the keys.
 
     Attributes:
+        errors: the errors that all backends share, with the name of this one.
         changes_values: True if the client stores other bytes than the caller passes to SET, and
             restores them when reading. Values that the server compares must then be written by a
             script.
         is_inherited: True in a forked child, if the parent had opened the previous client.
     """
 
+    errors: ClassVar[BackendErrors]
     changes_values: bool = False
     is_inherited: bool = False
 
     def __init__(self) -> None:
+        self._is_open = False
+        self._was_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._unknown: set[str] = set()
         self._known: set[str] = set()
 
@@ -82,9 +89,22 @@ class CommandClient(ABC):
                 and become unreachable in this process.
         """
 
-    @abstractmethod
+    def _accept_calls(self) -> None:
+        """Accept calls from the running event loop, for `open`."""
+        self._is_open, self._was_closed, self.is_inherited = True, False, False
+        self._loop = asyncio.get_running_loop()
+        self.forget_server()
+
+    def _refuse_calls(self) -> None:
+        """Refuse calls from now on, for `close`."""
+        self._is_open, self._was_closed, self.is_inherited = False, True, False
+
     def require_open(self) -> None:
-        """Raise an error unless the client is open."""
+        """Raise an error unless the client is open, in the running event loop."""
+        if not self._is_open:
+            raise self.errors.not_open(is_inherited=self.is_inherited, was_closed=self._was_closed)
+        if asyncio.get_running_loop() is not self._loop:
+            raise self.errors.elsewhere()
 
     # These two aren't `async def`, so that an implementation can return a coroutine of its own.
     # This saves one await.
@@ -155,23 +175,27 @@ class CommandClient(ABC):
         were in transit are pending then, and only the history of their consumer returns them again.
         """
 
-    @abstractmethod
+    # The next three methods are for one server; a client of a cluster overrides them.
+
     def group_by_slot(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
         """Return indices of `keys`, grouped so that each group fits in one command."""
+        return [range(len(keys))] if keys else []
 
-    @abstractmethod
     async def scan(
         self, cursor: str, pattern: str, count: int, code: ErrorCode
     ) -> tuple[str, list[bytes]]:
         """Return the cursor of the next page, and the matching keys of this page."""
+        return await self.read(
+            "SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code
+        )
+
+    async def ping(self) -> None:
+        """Check that the server responds."""
+        await self.read("PING", read=pong)
 
     @abstractmethod
     async def subscribe(self, subscription: CommandSubscription) -> None:
         """Activate a subscription, before this method returns."""
-
-    @abstractmethod
-    async def ping(self) -> None:
-        """Check that the server responds."""
 
     async def information(self) -> bytes:
         """Return the server's INFO; on a cluster, the INFO of one of the nodes."""

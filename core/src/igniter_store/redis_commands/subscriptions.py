@@ -15,12 +15,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-import random
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.errors import StoreError, closed, not_connected
+from igniter_store.contract.backoff import Backoff
+from igniter_store.contract.errors import ErrorCode, StoreError, closed, not_connected
 from igniter_store.contract.pubsub import (
     GapCallback,
     MessageCallback,
@@ -37,6 +37,8 @@ from igniter_store.redis_commands.reply_errors import (
     ReplyError,
     ReplyTimeout,
     error_prefix,
+    failure,
+    without_quotes,
 )
 from igniter_store.redis_commands.transport import Name, idle_limit
 
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
     from igniter_store.redis_commands.transport import Connector, PubSubConnection
 
-# Seconds between attempts to reconnect; each is twice the previous one.
+# Seconds between attempts to reconnect
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
 _MOST_LOSSES: Final = 4  # connections that may be lost while one caller waits for a confirmation
@@ -100,7 +102,7 @@ class CommandSubscription(Subscription):
             except Exception:  # noqa: BLE001
                 report_callback_error(channel)
 
-    def tell_of_gap(self) -> None:
+    def report_gap(self) -> None:
         """Report that messages may have been lost."""
         if self.is_live and self.is_confirmed and self._on_gap is not None:
             try:
@@ -188,6 +190,23 @@ class Listener:
         """True if no connection is open or being opened."""
         return self._keeping is None or self._keeping.done()
 
+    async def subscribe(self, subscription: CommandSubscription) -> None:
+        """Subscribe, and return once the server has confirmed.
+
+        Raises:
+            StoreError: see `add`; or the error for the server's `ReplyError`.
+        """
+        reply_error = await self.add(subscription)
+        if reply_error is not None:
+            raise failure(
+                reply_error,
+                ErrorCode.STORE_SUBSCRIBE_FAILED,
+                self._timeout,
+                backend=self._connector.backend,
+                writes=False,
+                words=subscription.name,
+            ) from without_quotes(reply_error)
+
     async def add(self, subscription: CommandSubscription) -> ReplyError | None:
         """Subscribe; return `None` once the server has confirmed, or the `ReplyError`.
 
@@ -258,7 +277,7 @@ class Listener:
             self._table.setdefault(name, []).append(subscription)
             subscription.listener = self
             if name in self._confirmed and self._will_hear(name):
-                subscription.tell_of_gap()
+                subscription.report_gap()
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
         self.renew()
@@ -386,16 +405,15 @@ class Listener:
             self._on_astray()
             return
         _LOGGER.error("The server rejects the renewed subscription to %r: %s", name[1], reply_error)
-        self._tell_of_gap(name)  # the other names report it with their confirmation
+        self._report_gap(name)  # the other names report it with their confirmation
 
     # The task that keeps the connection up.
 
     async def _keep(self) -> None:
-        pause = 0.0
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        backoff.reset(has_pause=False)
         while True:
-            # Jitter, so that not all clients reconnect at once.
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
-            pause = min(_LONGEST_PAUSE, 2 * pause or _FIRST_PAUSE)
+            await backoff.pause()
             try:
                 connection = await self._connector.open_pubsub(self._handle)
             except self._unreachable as error:
@@ -406,7 +424,7 @@ class Listener:
             else:
                 try:
                     await self._greet(connection)
-                    pause = _FIRST_PAUSE
+                    backoff.reset()
                     await self._until_lost(connection)
                 finally:
                     connection.end()
@@ -478,7 +496,7 @@ class Listener:
                 name = (verb.upper(), decoded(channel))
                 self._confirmed.add(name)
                 self._confirmations.confirm(verb.upper(), name)
-                self._tell_of_gap(name)
+                self._report_gap(name)
                 self._end_unwanted(name)
             case [b"unsubscribe" | b"punsubscribe" | b"sunsubscribe" as verb, channel, _]:
                 name = (_BEGINNINGS[verb.upper()], decoded(channel))
@@ -498,13 +516,13 @@ class Listener:
             case _:
                 pass
 
-    def _tell_of_gap(self, name: Name) -> None:
+    def _report_gap(self, name: Name) -> None:
         # Reported immediately, because the next message may follow the confirmation directly
         # (PUB-10).
         if name in self._renewed:
             self._renewed.discard(name)
             for subscription in tuple(self._table.get(name, ())):
-                subscription.tell_of_gap()
+                subscription.report_gap()
 
     def _deliver(self, name: Name, channel: str, payload: bytes) -> None:
         for subscription in tuple(self._table.get(name, ())):

@@ -29,7 +29,7 @@ from igniter_store_conformance.tools.cancelling import (
     MOMENTS,
     MOST_STEPS,
     Cancelled,
-    Moment,
+    CancelMoment,
     cancelled_at,
     ended_otherwise,
     prepared,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from igniter_store.contract import MessageCallback
 
     from igniter_store_conformance.engine.trial import FullAdapter, Trial
-    from igniter_store_conformance.tools.operations import Operation
+    from igniter_store_conformance.tools.operations import AdapterOperation
 
 
 _QUESTIONS: Final = frozenset(
@@ -119,7 +119,10 @@ class CancellationClauses(Suite):
                 victim = step % len(keys)
 
                 async def ask(
-                    number: int, step: int = step, moment: Moment = moment, victim: int = victim
+                    number: int,
+                    step: int = step,
+                    moment: CancelMoment = moment,
+                    victim: int = victim,
                 ) -> bytes | None:
                     call = adapter.get(keys[number])
                     return await (
@@ -317,7 +320,9 @@ class CancellationClauses(Suite):
                 if is_through:
                     break
 
-    async def _cut(self, trial: Trial, operation: Operation, step: int, moment: Moment) -> bool:
+    async def _cut(
+        self, trial: Trial, operation: AdapterOperation, step: int, moment: CancelMoment
+    ) -> bool:
         """Cancel one call at `step`; return True if it completed before."""
         names = names_for(trial, operation, f"{moment} {step}")
         await operation.prepare(trial.adapter, names)
@@ -343,7 +348,7 @@ async def _misled(trial: Trial) -> list[str]:
     questions = [operation for operation in operations_of(trial) if operation.title in _QUESTIONS]
     wrong: list[str] = []
 
-    async def ask(operation: Operation, turn: str) -> None:
+    async def ask(operation: AdapterOperation, turn: str) -> None:
         names = names_for(trial, operation, f"{turn} {trial.random.random()}")
         await _prepare_and_ask(adapter, operation, names, wrong)
 
@@ -354,7 +359,7 @@ async def _misled(trial: Trial) -> list[str]:
 
 
 async def _prepare_and_ask(
-    adapter: FullAdapter, operation: Operation, names: Any, wrong: list[str]
+    adapter: FullAdapter, operation: AdapterOperation, names: Any, wrong: list[str]
 ) -> None:
     try:
         await operation.prepare(adapter, names)

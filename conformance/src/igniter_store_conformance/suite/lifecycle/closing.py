@@ -18,7 +18,7 @@ from igniter_store_conformance.tools.cancelling import (
     MOMENTS,
     MOST_STEPS,
     Cancelled,
-    Moment,
+    CancelMoment,
     cancelled_at,
 )
 from igniter_store_conformance.tools.leaks import Resources, open_files, threads
@@ -265,7 +265,7 @@ class ClosingClauses(Suite):
                     break
 
 
-async def _opened_and_left(trial: Trial, step: int, moment: Moment) -> tuple[bool, list[str]]:
+async def _opened_and_left(trial: Trial, step: int, moment: CancelMoment) -> tuple[bool, list[str]]:
     """Cancel `open` at this step; return whether it completed before, and the resources it left.
 
     A completed adapter is closed again, and then the list is empty.

@@ -19,7 +19,7 @@ from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.affinity import LoopEnd
 from igniter_store.redis_commands.blocking import BlockingConnections
 from igniter_store.redis_commands.client import CommandClient
-from igniter_store.redis_commands.replies import MALFORMED, page, pong, unexpected
+from igniter_store.redis_commands.replies import MALFORMED, unexpected
 from igniter_store.redis_commands.reply_errors import (
     ConnectionClosed,
     ConnectionLost,
@@ -31,16 +31,16 @@ from igniter_store.redis_commands.reply_errors import (
 )
 from igniter_store.redis_commands.subscriptions import Listener
 
-from igniter_store_redis.errors import NAME, elsewhere, refusal
+from igniter_store_redis.errors import ERRORS, NAME
 from igniter_store_redis.reconnecting import ReconnectingConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from igniter_store.redis_commands.replies import Reader
     from igniter_store.redis_commands.subscriptions import CommandSubscription
 
-    from igniter_store_redis.connector import Connector
+    from igniter_store_redis.connector import RedisConnector
     from igniter_store_redis.multiplexer import Multiplexer
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ T = TypeVar("T")
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 
 
-class StandaloneClient(CommandClient):
+class RedisClient(CommandClient):
     """CommandClient to one server.
 
     Args:
@@ -61,9 +61,11 @@ class StandaloneClient(CommandClient):
         listener: the subscriptions.
     """
 
+    errors = ERRORS
+
     def __init__(
         self,
-        connector: Connector,
+        connector: RedisConnector,
         timeout: float,
         connections: int,
         on_astray: Callable[[], None] | None = None,
@@ -76,17 +78,12 @@ class StandaloneClient(CommandClient):
         self._first: Final = self._connections[0]
         self._blocking: Final = BlockingConnections(connector, timeout)
         self.listener: Final = Listener(connector, timeout, on_astray)
-        self._is_open = False
-        self._was_closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_end: LoopEnd | None = None
 
     def start(self) -> None:
         """Accept calls; the first one connects."""
-        self._is_open, self._was_closed, self.is_inherited = True, False, False
-        self._loop = asyncio.get_running_loop()
+        self._accept_calls()
         self._watch_loop_end(LoopEnd(self._release_connections))
-        self.forget_server()
         self._blocking.open()
         self.listener.open()
         for connection in self._connections:
@@ -108,7 +105,7 @@ class StandaloneClient(CommandClient):
 
     async def close(self) -> None:
         """Close all connections; pending callers get `STORE_CLOSED`."""
-        self._is_open, self._was_closed, self.is_inherited = False, True, False
+        self._refuse_calls()
         self._watch_loop_end(None)
         await self.listener.close()
         await self._blocking.close()
@@ -155,12 +152,6 @@ class StandaloneClient(CommandClient):
             and self._blocking.is_idle
             and all(connection.is_idle for connection in self._connections)
         )
-
-    def require_open(self) -> None:
-        if not self._is_open:
-            raise refusal(is_inherited=self.is_inherited, was_closed=self._was_closed)
-        if asyncio.get_running_loop() is not self._loop:
-            raise elsewhere()
 
     async def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         multiplexer = self._first.multiplexer
@@ -259,25 +250,7 @@ class StandaloneClient(CommandClient):
 
     async def subscribe(self, subscription: CommandSubscription) -> None:
         self.require_open()
-        reply_error = await self.listener.add(subscription)
-        if reply_error is not None:
-            code = ErrorCode.STORE_SUBSCRIBE_FAILED
-            raise failure(
-                reply_error, code, self.timeout, backend=NAME, writes=False, words=subscription.name
-            ) from without_quotes(reply_error)
-
-    def group_by_slot(self, keys: Sequence[str | bytes]) -> list[range]:
-        return [range(len(keys))] if keys else []
-
-    async def scan(
-        self, cursor: str, pattern: str, count: int, code: ErrorCode
-    ) -> tuple[str, list[bytes]]:
-        return await self.read(
-            "SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code
-        )
-
-    async def ping(self) -> None:
-        await self.read("PING", read=pong)
+        await self.listener.subscribe(subscription)
 
     async def _after(
         self,
