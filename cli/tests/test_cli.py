@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 LIMIT = 60.0  # seconds; a busy machine takes some for an interpreter
 SECRET = "hunter2"  # noqa: S105 - not a real password
-LIMIT = 60.0
 COMMANDS = ("demo", "backends", "ping", "get", "set", "remove", "ttl", "scan", "backup")
 GROUPED = (
     "events publish",

@@ -73,8 +73,8 @@ class SQLiteAdapter(
     def __init__(
         self, engine: AsyncEngine, *, timeout: float = _TIMEOUT, synchronous: Synchronous = "normal"
     ) -> None:
-        given: object = engine
-        own = given if isinstance(given, OwnEngine) else None
+        given: Any = engine
+        own: OwnEngine | None = given if isinstance(given, OwnEngine) else None
         if own is not None:
             given = engine = own.engine
         if not isinstance(given, AsyncEngine) or (engine.dialect.name, engine.dialect.driver) != (
