@@ -64,7 +64,7 @@ class RedisConnector:
 
     async def connect(self, patience: float) -> Multiplexer:
         """A connection for a blocking read; see `multiplexed`."""
-        return await self.multiplexed(patience, _nobody)
+        return await self.multiplexed(patience, _ignore_loss)
 
     async def multiplexed(
         self, patience: float, on_lost: Callable[[Multiplexer], None]
@@ -121,7 +121,7 @@ class RedisConnector:
             and not connection.username
             and connection.credential_provider is None
         ):
-            # With a user, redis-py logs in by HELLO, and a server without a password accepts any.
+            # redis-py then sends AUTH with the user, and a server without a password accepts any.
             connection.username = DEFAULT_USER
         # redis-py applies it with wait_for, which on Python 3.11 can swallow a cancellation. The
         # FairTimeout below replaces it.
@@ -211,7 +211,7 @@ class RedisConnector:
         return words[1:].decode("utf-8", "replace").strip() if words.startswith(b"-") else ""
 
 
-def _nobody(lost: Multiplexer) -> None:
+def _ignore_loss(lost: Multiplexer) -> None:
     """Do nothing: the caller that waits on the connection notices by itself."""
     del lost
 

@@ -4,8 +4,8 @@ Rule: `igniter_store.contract.urls` parses URLs, in the same way for all backend
     options of redis-py are listed here.
 Rule: this backend is the fallback for the URLs of igniter-store-valkey, which valkey-glide doesn't
     allow on every platform. Such a scheme means the same as the one of Redis.
-Rule: a password without a user is the default user's. redis-py then logs in by HELLO, and a server
-    without a password accepts any.
+Rule: a password without a user is the default user's. redis-py then sends AUTH with the user, and a
+    server without a password accepts any.
 """
 
 from __future__ import annotations

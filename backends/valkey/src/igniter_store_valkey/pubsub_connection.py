@@ -50,7 +50,6 @@ class GlidePubSubConnection:
     """A connection for messages, or one to each node of a cluster.
 
     Args:
-    Args:
         client: glide's client, connected; its callback calls `hear`.
         handle: called with messages and confirmations as RESP 2 has them.
         end: runs the coroutine that closes the client.

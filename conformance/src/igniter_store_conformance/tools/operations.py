@@ -586,9 +586,6 @@ def names_for(trial: Trial, operation: AdapterOperation, turn: object = "") -> N
     return lambda name: trial.key(f"{operation.title} {turn}:{name}")
 
 
-LONG_ENOUGH: Final = 10.0  # seconds for one answer
-
-
 async def wrong_answers(
     trial: Trial, preparing: FullAdapter | None, asked: FullAdapter, turn: object
 ) -> list[str]:

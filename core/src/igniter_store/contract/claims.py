@@ -20,7 +20,7 @@ TOKEN_LIFETIME: Final = 30 * 86_400.0
 class Claims(Adapter):
     """SET NX with compare-and-delete, compare-and-expire, and fencing tokens.
 
-    On Redis these are Lua scripts; on SQL each is one statement.
+    On Redis each method is one command or one Lua script; on SQL it is one transaction.
     """
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """`store.claim`: at most one owner at a time.
 
-Rule: semantics are clauses CLM-1 to CLM-10 of the contract.
+Rule: semantics are the clauses CLM of the contract.
 Rule: operations are atomic, and raise the same errors as those of `store.kv`.
 Rule: a claim never fails open: when the backend can't be reached, the operation raises.
 Rule: a cancelled `once` leaves no claim, or a claim that its TTL ends.

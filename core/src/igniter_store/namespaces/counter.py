@@ -1,6 +1,6 @@
 """`store.counter`: integers that many callers change concurrently.
 
-Rule: semantics are clauses CTR-1 to CTR-6 of the contract.
+Rule: semantics are the clauses CTR of the contract.
 Rule: operations are atomic, and raise the same errors as those of `store.kv`.
 """
 

@@ -1,6 +1,6 @@
 """`store.dev`: list existing keys, for tools and debugging.
 
-Rule: semantics are clauses SCN-1 to SCN-6 of the contract.
+Rule: semantics are the clauses SCN of the contract.
 Rule: a scan returns only keys of this store and scope, whatever characters its identifiers contain.
 """
 

@@ -1,6 +1,6 @@
 """`store.events`: publish messages to current subscribers, by name or by pattern.
 
-Rule: semantics are clauses PUB-1 to PUB-11 of the contract: delivery is at most once, in order for
+Rule: semantics are the clauses PUB of the contract: delivery is at most once, in order for
     each publisher, and nothing is stored for later subscribers.
 Rule: a payload is checked against its schema if the event declares one.
 Rule: operations raise the same errors as those of `store.kv`.

@@ -1,6 +1,6 @@
 """`store.streams.group(...)`: one consumer of a group that shares the messages of a stream.
 
-Rule: semantics are clauses STR-4 to STR-16 of the contract.
+Rule: semantics are the clauses STR of the contract.
 Rule: each message is delivered to one consumer of a group. It is pending for that consumer until it
     is acknowledged, or another consumer claims it.
 Rule: no message is lost when a consumer dies.

@@ -1,6 +1,6 @@
 """`store.kv`: values under keys, with an optional time to live.
 
-Rule: semantics are those of Redis on every backend: clauses KV-1 to KV-14 of the contract.
+Rule: semantics are those of Redis on every backend: the clauses KV of the contract.
 Rule: every operation is one atomic step and one round trip.
 Rule: every operation is safe to cancel: a cancelled write was applied completely or not at all.
 Rule: in addition to its own errors, every operation can raise `STORE_KEY_REQUIRED` /

@@ -1,6 +1,6 @@
 """`store.streams`: logs whose messages consumer groups share.
 
-Rule: semantics are clauses STR-1 to STR-19 of the contract.
+Rule: semantics are the clauses STR of the contract.
 Rule: a message is a value, stored in one field named `data`. An entry with other fields, written by
     other software, is read as a dict of them (STR-17).
 Rule: operations are atomic, and raise the same errors as those of `store.kv`.

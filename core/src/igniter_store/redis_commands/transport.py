@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
-
-from igniter_store.contract.errors import StoreError
 
 if TYPE_CHECKING:
     import asyncio

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from igniter_store.contract import CAPABILITIES, ErrorCode, KeyValue, StoreError, Subscription
@@ -20,7 +20,6 @@ from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import LentClient, Suite
 from igniter_store_conformance.spec.states import Lacks, NotExercised
 from igniter_store_conformance.tools.operations import (
-    LONG_ENOUGH,
     answer_or_code,
     names_for,
     operations_of,
@@ -29,6 +28,8 @@ from igniter_store_conformance.tools.operations import (
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
+
+_LONG_ENOUGH: Final = 10.0  # seconds for one reply
 
 
 class LifecycleClauses(Suite):
@@ -273,7 +274,7 @@ class LifecycleClauses(Suite):
             wrong: list[str] = []
             for operation, names in asked:
                 try:
-                    async with asyncio.timeout(LONG_ENOUGH):
+                    async with asyncio.timeout(_LONG_ENOUGH):
                         answer = await answer_or_code(operation.ask, adapter, names)
                 except TimeoutError:
                     answer = "no answer"

@@ -1,6 +1,6 @@
--- Removes a claim if it is this owner's.
+-- Deletes a claim if this owner holds it.
 -- KEYS: the claim. ARGV: the owner.
--- Answer: 1 if it was removed, else 0.
+-- Returns 1 if it was deleted, else 0.
 local owner = redis.pcall('GET', KEYS[1])
 if type(owner) == 'table' then
   return owner

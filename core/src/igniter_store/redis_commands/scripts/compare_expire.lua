@@ -1,6 +1,6 @@
--- Gives a claim a new time to live if it is this owner's.
--- KEYS: the claim. ARGV: the owner; milliseconds to live.
--- Answer: 1 if it has the new time, else 0.
+-- Sets the TTL of a claim if this owner holds it.
+-- KEYS: the claim. ARGV: the owner; the TTL in milliseconds.
+-- Returns 1 if the TTL was set, else 0.
 local owner = redis.pcall('GET', KEYS[1])
 if type(owner) == 'table' then
   return owner

@@ -1,6 +1,6 @@
--- Adds to a counter, and gives it a time to live where it has none.
--- KEYS: the counter. ARGV: what to add; milliseconds to live, or "".
--- Answer: the new value as text, since a Lua number can't hold 64 bits.
+-- Increments a counter, and sets its TTL if it has none.
+-- KEYS: the counter. ARGV: the increment; the TTL in milliseconds, or "".
+-- Returns the new value as text, because a Lua number can't represent 64 bits.
 local added = redis.pcall('INCRBY', KEYS[1], ARGV[1])
 if type(added) == 'table' then
   return added

@@ -1,6 +1,7 @@
--- Writes many keys, each with its own time to live or none.
--- KEYS: the keys. ARGV: for each key its value, and milliseconds to live, or "".
--- Answer: OK, or the error of the first key; then nothing was written.
+-- Sets many keys, each with its own TTL or none.
+-- KEYS: the keys. ARGV: for each key its value, and its TTL in milliseconds or "".
+-- Returns OK, or the error of the first key that can't be set; the keys before it are set. But the
+-- errors of the server's state (OOM, MISCONF, READONLY) occur at the first key, so nothing is set.
 for index, key in ipairs(KEYS) do
   local value, milliseconds = ARGV[2 * index - 1], ARGV[2 * index]
   local answer

@@ -1,7 +1,9 @@
--- Claims idle entries of one page of the pending list, and drops those from it that were deleted. XAUTOCLAIM itself leaves deleted ones
--- pending on Redis 6.2, and doesn't say which they are.
--- KEYS: the stream. ARGV: the group; the consumer; milliseconds; the id to start at; how many entries to look at; how many to return.
--- Answer: the id of the last entry that was looked at, or "" when there are no more; then the entries.
+-- Claims idle entries of one page of a pending list, and drops deleted entries from the list. On
+-- Redis 6.2, XAUTOCLAIM itself leaves deleted entries pending, and doesn't report which they are.
+-- KEYS: the stream.
+-- ARGV: the group; the consumer; the minimum idle time in milliseconds; the id to start at; how
+-- many entries to examine; how many to return.
+-- Returns the id of the last entry that was examined, or "" after the last page; then the entries.
 local page = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[4], '+', ARGV[5])
 if page.err then
   return page

@@ -1,6 +1,6 @@
--- Removes a group. Redis's own command makes an error of a stream that isn't there.
+-- Deletes a group. For a missing stream, XGROUP DESTROY itself returns an error.
 -- KEYS: the stream. ARGV: the group.
--- Answer: 1 if it was removed, else 0.
+-- Returns 1 if it was deleted, else 0.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end

@@ -1,6 +1,6 @@
--- Lists the groups of a stream. Redis's own command makes an error of a stream that isn't there.
+-- Lists the groups of a stream. For a missing stream, XINFO GROUPS itself returns an error.
 -- KEYS: the stream.
--- Answer: what XINFO GROUPS answers.
+-- Returns the reply of XINFO GROUPS, or an empty list.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {}
 end
