@@ -1,5 +1,7 @@
 """`checks/wording.py`, which `nox -s lint` runs, finds the words that prose here avoids."""
 
+# no clause: the contract doesn't cover the wording.
+
 from __future__ import annotations
 
 import runpy

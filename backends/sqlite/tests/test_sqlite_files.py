@@ -114,7 +114,10 @@ def synchronous_of(connection: sqlite3.Connection) -> int:
 async def test_options_of_the_url_are_used(tmp_path: Path) -> None:
     async with opened(f"{tmp_path}/state.db?synchronous=full&timeout=2.5") as adapter:
         untyped: Any = adapter
-        assert (await untyped._writes.run(synchronous_of), untyped._timeout) == (2, 2.5)
+        assert (await untyped._writes.run(synchronous_of), untyped._database.timeout) == (
+            2,
+            2.5,
+        )
 
 
 async def test_a_path_may_have_any_characters(tmp_path: Path) -> None:
