@@ -30,6 +30,8 @@ K = TypeVar("K", bound=LiteralString)
 
 
 class _Choices(Struct, frozen=True):
+    """The settings of a builder, made by its calls so far."""
+
     adapter: Adapter | None = None
     service: str | None = None
     serializer: Serializer = JSON

@@ -115,8 +115,8 @@ class StoreConnection(Capabilities):
 
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
-        self.is_open = False
-        self.affinity = Affinity(self._abandon)
+        self.is_open: bool = False
+        self.affinity: Affinity = Affinity(self._abandon)
         self._closables: set[Closable] = set()
         self._opened_adapter = False
         self._was_closed = False
@@ -319,12 +319,12 @@ class StoreConnection(Capabilities):
         self._opened_adapter = False
 
     def _place(self, stand_in: Callable[[], Any]) -> None:
-        self.keyvalue = self._capability(KeyValue, stand_in)
-        self.counters = self._capability(Counters, stand_in)
-        self.claims = self._capability(Claims, stand_in)
-        self.pubsub = self._capability(PubSub, stand_in)
-        self.streams = self._capability(Streams, stand_in)
-        self.scan = self._capability(Scan, stand_in)
+        self.keyvalue: KeyValue = self._capability(KeyValue, stand_in)
+        self.counters: Counters = self._capability(Counters, stand_in)
+        self.claims: Claims = self._capability(Claims, stand_in)
+        self.pubsub: PubSub = self._capability(PubSub, stand_in)
+        self.streams: Streams = self._capability(Streams, stand_in)
+        self.scan: Scan = self._capability(Scan, stand_in)
 
     def _capability(self, capability: type, stand_in: Callable[[], Any]) -> Any:
         if isinstance(self.adapter, capability):
@@ -360,12 +360,12 @@ class RefusedCapabilities(Capabilities):
 
     def __init__(self, make_error: Callable[[], StoreError]) -> None:
         self._make_error = make_error
-        self.keyvalue = refusing(make_error)
-        self.counters = refusing(make_error)
-        self.claims = refusing(make_error)
-        self.pubsub = refusing(make_error)
-        self.streams = refusing(make_error)
-        self.scan = refusing(make_error)
+        self.keyvalue: KeyValue = refusing(make_error)
+        self.counters: Counters = refusing(make_error)
+        self.claims: Claims = refusing(make_error)
+        self.pubsub: PubSub = refusing(make_error)
+        self.streams: Streams = refusing(make_error)
+        self.scan: Scan = refusing(make_error)
 
     def check(self) -> None:
         """Raise the error."""

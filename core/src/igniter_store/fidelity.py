@@ -57,11 +57,11 @@ class Proof:
         has_floats: bool = True,
         is_generic: bool = False,
     ) -> None:
-        self.guard = guard
-        self.is_exact = is_exact
-        self.must_read = must_read
-        self.has_floats = has_floats
-        self.is_generic = is_generic
+        self.guard: Guard | None = guard
+        self.is_exact: bool = is_exact
+        self.must_read: bool = must_read
+        self.has_floats: bool = has_floats
+        self.is_generic: bool = is_generic
 
     # Called for every object that is written.
     def passes(self, value: Any, has_null: bool) -> bool:  # noqa: FBT001

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from igniter_store.connection import StoreConnection
+    from igniter_store.contract import Affinity
     from igniter_store.telemetry.registry import Telemetry
 
 
@@ -43,12 +44,12 @@ class Operation:
     __slots__ = ("error", "failure", "name", "started", "success")
 
     def __init__(self, name: str, failure: ErrorCode, *, event: str | None = None) -> None:
-        self.name = name
-        self.failure = failure
+        self.name: str = name
+        self.failure: ErrorCode = failure
         root = f"igniter.store.{event or name}"
-        self.started = f"{root}.started"
-        self.success = f"{root}.success"
-        self.error = f"{root}.error"
+        self.started: str = f"{root}.started"
+        self.success: str = f"{root}.success"
+        self.error: str = f"{root}.error"
 
 
 class Sink:
@@ -113,7 +114,7 @@ class Observer:
         connection: StoreConnection,
     ) -> None:
         self.sink: Final = sink
-        self.affinity: Final = connection.affinity
+        self.affinity: Final[Affinity] = connection.affinity
         # Weak, because observers and their attempts refer to each other. A dropped store thus
         # releases its adapter at once.
         self._connection: Final = weakref.ref(connection)

@@ -81,12 +81,12 @@ class Facts:
     """
 
     def __init__(self) -> None:
-        self.takes_default_names = True
-        self.takes_aliases = True
-        self.aliases_collide = False
-        self.only_models_have_aliases = True
-        self.needs_round_trip = False
-        self.compares_all = True
+        self.takes_default_names: bool = True
+        self.takes_aliases: bool = True
+        self.aliases_collide: bool = False
+        self.only_models_have_aliases: bool = True
+        self.needs_round_trip: bool = False
+        self.compares_all: bool = True
         self.proof = UNPROVEN
         self._names: set[str] = set()
         self._shows_numbers = True

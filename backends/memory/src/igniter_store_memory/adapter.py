@@ -63,6 +63,7 @@ class MemoryAdapter(
 
     name: ClassVar[str] = NAME
     in_process: bool = True
+    is_open: bool = False
 
     def __init__(self, *, clock: Clock | None = None, max_keys: int | None = None) -> None:
         _check_options(clock, max_keys)

@@ -24,19 +24,23 @@ class Channels:
         return found
 
     def add_exact(self, channel: str, subscription: MemorySubscription) -> None:
+        """Add a subscription to a channel."""
         self._exact.setdefault(channel, []).append(subscription)
 
     def add_pattern(self, pattern: str, subscription: MemorySubscription) -> None:
+        """Add a subscription to a pattern."""
         if pattern not in self._patterns:
             self._patterns[pattern] = (Pattern(pattern), [])
         self._patterns[pattern][1].append(subscription)
 
     def remove_exact(self, channel: str, subscription: MemorySubscription) -> None:
+        """Remove a subscription from a channel."""
         self._exact[channel].remove(subscription)
         if not self._exact[channel]:
             del self._exact[channel]
 
     def remove_pattern(self, pattern: str, subscription: MemorySubscription) -> None:
+        """Remove a subscription from a pattern."""
         self._patterns[pattern][1].remove(subscription)
         if not self._patterns[pattern][1]:
             del self._patterns[pattern]

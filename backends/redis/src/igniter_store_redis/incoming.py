@@ -55,8 +55,8 @@ class Incoming:
     __slots__ = ("_largest", "_line", "is_partial", "size")
 
     def __init__(self, largest: int) -> None:
-        self.is_partial = False
-        self.size = 0
+        self.is_partial: bool = False
+        self.size: int = 0
         self._largest: Final = largest + _FRAME
         self._line: int | None = None  # bytes of the first line, until it has ended
 

@@ -81,8 +81,8 @@ class Multiplexer(asyncio.Protocol):
         on_lost: Callable[[Multiplexer], None],
         largest: int,
     ) -> None:
-        self.is_live = True
-        self.is_full = False
+        self.is_live: bool = True
+        self.is_full: bool = False
         self.kept: object = None
         self._loop: Final = asyncio.get_running_loop()
         self._transport: Final = transport

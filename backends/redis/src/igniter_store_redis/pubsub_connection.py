@@ -43,7 +43,7 @@ class RedisPubSubConnection(asyncio.Protocol):
     ) -> None:
         self._loop: Final = asyncio.get_running_loop()
         self.lost: Final[asyncio.Future[None]] = self._loop.create_future()
-        self.heard_at = self._loop.time()
+        self.heard_at: float = self._loop.time()
         self.kept: object = None
         self._transport: Final = transport
         self._handle: Final = handle

@@ -69,6 +69,7 @@ class SQLiteAdapter(
     """
 
     name: ClassVar[str] = NAME
+    is_open: bool = False
 
     def __init__(
         self, engine: AsyncEngine, *, timeout: float = _TIMEOUT, synchronous: Synchronous = "normal"
@@ -88,7 +89,7 @@ class SQLiteAdapter(
         check_seconds("timeout", timeout, NAME)
         if synchronous not in {"normal", "full"}:
             raise ERRORS.misconfigured('synchronous must be "normal" or "full".')
-        self.in_process = is_in_memory(engine)
+        self.in_process: bool = is_in_memory(engine)
         self._affinity = Affinity(self.abandon)
         self._changing = asyncio.Lock()
         self._sweeper: Sweeper | None = None

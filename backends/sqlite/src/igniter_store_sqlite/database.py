@@ -87,7 +87,7 @@ class Database:
         connect_timeout: float,
     ) -> None:
         self.in_memory: Final = is_in_memory(engine)
-        self.can_write = True
+        self.can_write: bool = True
         self.path: str | None = None
         self._engine = engine
         self._used = engine  # or an engine that opens the same file as immutable

@@ -69,7 +69,7 @@ class FileIdentity:
     is_frozen: ClassVar[bool] = False
 
     def __init__(self, path: str) -> None:
-        self.is_log_lost = False
+        self.is_log_lost: bool = False
         self._path: Final = path
         self._log_path: Final = os.path.realpath(path) + "-wal"
         self._log: _Wal | None = None

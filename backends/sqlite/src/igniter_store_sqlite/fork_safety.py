@@ -76,7 +76,7 @@ class ForkSafeConnection:
         self.prepare: Callable[[sqlite3.Connection], None] | None = None
         self.is_interruptible = False
         self.place: FileIdentity | None = None
-        self.times_opened = 0
+        self.times_opened: int = 0
         private._connector = self._open_first  # noqa: SLF001 - see `__init__`
         private.stop = self.stop
 
@@ -209,9 +209,9 @@ class _Forks:
     """
 
     def __init__(self) -> None:
-        self.gate = threading.Lock()
+        self.gate: threading.Lock = threading.Lock()
         self.connections: WeakSet[ForkSafeConnection] = WeakSet()
-        self.count = 0
+        self.count: int = 0
         self._over = threading.Event()
         self._forking = 0  # id of the forking thread
         self._inherited: set[tuple[int, int]] = set()  # files with connections in our ancestors

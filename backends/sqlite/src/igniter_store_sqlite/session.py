@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
 
 class Session:
@@ -21,6 +22,6 @@ class Session:
     __slots__ = ("execute", "execute_many", "now")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.execute = connection.execute
-        self.execute_many = connection.executemany
-        self.now = time.time_ns() // 1000
+        self.execute: Callable[..., sqlite3.Cursor] = connection.execute
+        self.execute_many: Callable[..., sqlite3.Cursor] = connection.executemany
+        self.now: int = time.time_ns() // 1000

@@ -113,11 +113,11 @@ class ValkeyClient(CommandClient):
         super().__init__()
         configuration = copy.copy(configuration)  # `settled` changes it
         configuration.protocol = glide.ProtocolVersion.RESP3
-        self.timeout: Final = (
+        self.timeout: Final[float] = (
             timeout if lent is None else (lent.config.request_timeout or _GLIDES_TIMEOUT) / 1000
         )
         self._own_timeout: Final = timeout  # for all calls that aren't sent by the user's client
-        self.changes_values = (
+        self.changes_values: bool = (
             configuration.compression is not None and configuration.compression.enabled
         )
         self._configuration: Final = configuration

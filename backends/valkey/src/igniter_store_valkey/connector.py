@@ -138,7 +138,7 @@ class GlideConnection:
     def __init__(
         self, client: Client, patience: float, end: Callable[[Coroutine[Any, Any, None]], None]
     ) -> None:
-        self.is_live = True
+        self.is_live: bool = True
         self._client: Final = client
         self._patience: Final = patience + GRACE
         self._end: Final = end

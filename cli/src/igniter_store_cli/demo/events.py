@@ -49,12 +49,12 @@ class OrderMoved(Struct, frozen=True):
 class OrderEvents(EventGroup, namespace="order"):
     """All events of an order."""
 
-    placed = event(OrderPlaced)
-    packed = event(OrderPacked)
-    paid = event(OrderMoved)
-    shipped = event(OrderMoved)
-    delivered = event(OrderMoved)
-    cancelled = event(OrderMoved)
+    placed: Final = event(OrderPlaced)
+    packed: Final = event(OrderPacked)
+    paid: Final = event(OrderMoved)
+    shipped: Final = event(OrderMoved)
+    delivered: Final = event(OrderMoved)
+    cancelled: Final = event(OrderMoved)
 
 
 KINDS: Final = ("placed", "packed", "paid", "shipped", "delivered", "cancelled")

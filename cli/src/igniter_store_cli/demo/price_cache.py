@@ -35,7 +35,7 @@ class SlowCatalogue:
     """A slow service behind the cache that has every price."""
 
     def __init__(self, prices: Mapping[str, Price]) -> None:
-        self.asked = 0
+        self.asked: int = 0
         self._prices = prices
 
     async def price(self, sku: str) -> Price:
@@ -49,7 +49,7 @@ class PriceCache:
     """Prices of one tenant; `shop` is a store in the tenant's scope."""
 
     def __init__(self, shop: Store[str], catalogue: SlowCatalogue) -> None:
-        self.hits = 0
+        self.hits: int = 0
         self._shop = shop
         self._catalogue = catalogue
 

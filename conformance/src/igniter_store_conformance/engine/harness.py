@@ -198,13 +198,13 @@ class Harness:
         rewind: Advance | None = None,
     ) -> None:
         self.connect = connect
-        self.connect_other = connect if connect_other is None else connect_other
+        self.connect_other: Connect = connect if connect_other is None else connect_other
         self.server = server
         self.advance = advance
         self.oracle = oracle
         self.granularity = granularity
         self.rewind = rewind
-        self.namespace = (
+        self.namespace: str = (
             f"igniter-conformance-{secrets.token_hex(6)}:" if namespace is None else namespace
         )
 

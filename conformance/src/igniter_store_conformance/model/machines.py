@@ -51,9 +51,9 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
-        self.reference = Reference()
-        self.script = Script(self.suite)
+        self.runner: asyncio.Runner = asyncio.Runner()
+        self.reference: Reference = Reference()
+        self.script: Script = Script(self.suite)
         self.subjects: list[Subject] = []
         self._next_id = 1_000
         self._streams: dict[str, Stream] = {}

@@ -99,7 +99,7 @@ class Reference:
     """
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now: float = 0.0
         self.held: dict[str, Held] = {}
         self.waiting: list[BlockedRead] = []
 

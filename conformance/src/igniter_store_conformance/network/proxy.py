@@ -63,10 +63,10 @@ class Proxy:
         self._reservation = _bound(0)
         self.host: str = "127.0.0.1"
         self.port: int = self._reservation.getsockname()[1]
-        self.accepted = 0
-        self.cuts = 0
-        self.bytes_to_server = 0
-        self.bytes_to_client = 0
+        self.accepted: int = 0
+        self.cuts: int = 0
+        self.bytes_to_server: int = 0
+        self.bytes_to_client: int = 0
         self._links: set[_Link] = set()
         self._trigger: Cut | None = None
         self._cutting: _Link | None = None
@@ -331,7 +331,7 @@ class _Link:
         self._proxy = proxy
         self._client = client
         self._flows: dict[Direction, _Flow] = {}
-        self.is_damaged = False
+        self.is_damaged: bool = False
         self.is_stranded = False
         self.task: asyncio.Task[None]
 

@@ -65,14 +65,15 @@ class Cluster:
 
     def __init__(self, target: Target | str, *, proxied: bool = False) -> None:
         program = startable(target)
-        self.kind = f"{program.kind} cluster"
-        self.version = program.version
+        self.kind: str = f"{program.kind} cluster"
+        self.version: str = program.version
         with ExitStack() as owner:
             make = partial(
                 Member, program, "cluster-announce-port", proxied=proxied, arguments=_ARGUMENTS
             )
             nodes = start_all([make] * (2 * _PRIMARIES), owner)
-            self.primaries, self.replicas = nodes[:_PRIMARIES], nodes[_PRIMARIES:]
+            self.primaries: list[Member] = nodes[:_PRIMARIES]
+            self.replicas: list[Member] = nodes[_PRIMARIES:]
             self.proxy: ProxyGroup | None = network_of(nodes)
             self._join()
             self._owner = owner.pop_all()

@@ -31,6 +31,7 @@ from igniter_store_conformance.servers.server import Server, ServerFailed, until
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
+    from igniter_store_conformance.network.proxy import Proxy
     from igniter_store_conformance.servers.target import Target
 
 _GOODBYE: Final = 10.0  # seconds for a graceful shutdown; then the process is killed
@@ -77,7 +78,7 @@ class ServerProcess(Server):
         # `close` at the interpreter's end may coincide with a restart.
         self._lock = threading.RLock()
         self._owner = os.getpid()
-        self.proxy = None
+        self.proxy: Proxy | None = None
         atexit.register(self.close)
         try:
             for attempt in range(1, _ATTEMPTS + 1):

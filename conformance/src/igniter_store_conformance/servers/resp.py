@@ -24,7 +24,7 @@ class Refused(Exception):  # noqa: N818 - named for what the server did
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.word = text.split(" ", 1)[0]
+        self.word: str = text.split(" ", 1)[0]
 
 
 @dataclass(frozen=True, slots=True)

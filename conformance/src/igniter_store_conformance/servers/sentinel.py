@@ -55,10 +55,10 @@ class SentinelSet:
         self, target: Target | str, *, proxied: bool = False, down_after: float = 1.0
     ) -> None:
         program = startable(target)
-        self.kind = f"{program.kind} behind sentinel"
-        self.version = program.version
+        self.kind: str = f"{program.kind} behind sentinel"
+        self.version: str = program.version
         with ExitStack() as owner:
-            self.servers = start_all(
+            self.servers: list[Member] = start_all(
                 [partial(Member, program, "replica-announce-port", proxied=proxied)] * 2, owner
             )
             self.proxy: ProxyGroup | None = network_of(self.servers)

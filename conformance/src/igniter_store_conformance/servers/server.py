@@ -51,7 +51,7 @@ class Server:
 
     def __init__(self, target: Target, address: Address, *, proxied: bool = False) -> None:
         self.target = target
-        self.version = target.version
+        self.version: str = target.version
         self.address = address
         self.proxy: Proxy | None = None
         if proxied:

@@ -45,7 +45,7 @@ class ManualClock:
     """
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self.now = now
+        self.now: float = now
         self._timers: list[tuple[float, int, _ManualTimer]] = []
         self._order = itertools.count()
 

@@ -134,9 +134,9 @@ class StoreError(Exception):
         self.message = message
         self.operation = operation
         self.backend = backend
-        self.status = _STATUS.get(code, 400) if status is None else status
+        self.status: int = _STATUS.get(code, 400) if status is None else status
         self.details: Mapping[str, Any] = {} if details is None else details
-        self.retryable = self.default_retryable if retryable is None else retryable
+        self.retryable: bool = self.default_retryable if retryable is None else retryable
         self.maybe_applied = maybe_applied
 
     def __str__(self) -> str:

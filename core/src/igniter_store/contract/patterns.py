@@ -35,7 +35,7 @@ class Pattern:
     __slots__ = ("_match", "text")
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text: str = text
         self._match = re.compile(_regex(_tokens(_as_bytes(text))), re.DOTALL).fullmatch
 
     def matches(self, subject: str) -> bool:

@@ -36,7 +36,7 @@ class EventDeclaration(Generic[T]):
     """An event of a group, created by `event`."""
 
     def __init__(self, schema: Any, name: str | None) -> None:
-        self.schema = Schema(schema)
+        self.schema: Schema = Schema(schema)
         self.name = name
 
     def __set_name__(self, owner: type, attribute: str) -> None:

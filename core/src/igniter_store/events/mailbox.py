@@ -29,8 +29,8 @@ class Mailbox(Generic[T]):
     """
 
     def __init__(self, size: int, on_first_drop: Callable[[], None]) -> None:
-        self.dropped = 0
-        self.is_closed = False
+        self.dropped: int = 0
+        self.is_closed: bool = False
         self._items: deque[T] = deque()
         self._size = size
         self._on_first_drop = on_first_drop

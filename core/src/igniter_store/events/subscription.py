@@ -75,7 +75,7 @@ class Feed:
         self.read = read
         self.handling = handling
         self.mailbox: Mailbox[tuple[str, bytes]] = Mailbox(max_queue, self._warn_of_drops)
-        self.gaps = 0
+        self.gaps: int = 0
         self._subscribe = subscribe
         self._unsubscribing = unsubscribing
         self._subscription: Subscription | None = None
@@ -144,8 +144,8 @@ class EventSubscription:
     """
 
     def __init__(self, feed: Feed, handler: Handler[Any]) -> None:
-        self.name = feed.name
-        self.is_live = True
+        self.name: str = feed.name
+        self.is_live: bool = True
         self._was_abandoned = False
         self._feed = feed
         self._handler = handler
@@ -295,7 +295,7 @@ class EventStream(Generic[T]):
     """
 
     def __init__(self, feed: Feed, starting: Callable[[], Attempt]) -> None:
-        self.name = feed.name
+        self.name: str = feed.name
         self._feed = feed
         self._starting = starting
         self._was_entered = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast, overload
 
 from igniter_store.arguments import invalid, items
 from igniter_store.contract import Entry, ErrorCode, store_error
@@ -47,7 +47,7 @@ class BatchNamespace(Namespace):
     """Operations on many keys at once."""
 
     word = "kv"
-    event_namespace = "batch"
+    event_namespace: ClassVar[str | None] = "batch"
 
     @overload
     async def get(self, keys: Iterable[str]) -> list[Any | None]: ...

@@ -38,6 +38,8 @@ class CommandAdapter(
         sharded_pubsub: whether to publish and subscribe with SPUBLISH and SSUBSCRIBE.
     """
 
+    is_open: bool = False
+
     def __init__(
         self, make_client: Callable[[], CommandClient], *, sharded_pubsub: bool = False
     ) -> None:

@@ -86,7 +86,7 @@ class CommandSubscription(Subscription):
         bind: Callable[[], None],
     ) -> None:
         self.name: Final = name
-        self.is_live = True
+        self.is_live: bool = True
         self.is_confirmed = False
         self.listener: Listener | None = None
         self._callback = callback
@@ -139,7 +139,7 @@ class Listener:
         self._keeping: asyncio.Task[None] | None = None
         self._is_open = False
         self._was_closed = False
-        self.is_failing = False
+        self.is_failing: bool = False
         """True after a connection attempt failed, until one succeeds."""
         # State of the current connection:
         self._connection: PubSubConnection | None = None

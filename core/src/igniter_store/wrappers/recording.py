@@ -61,7 +61,7 @@ class RecordingAdapter(Adapter):
         self.calls: list[RecordedCall] = []
         # If `inner` is already open, its opener closes it. The recorder then starts as open too, so
         # that a store doesn't open it, and so doesn't close `inner` through it.
-        self.is_open = inner.is_open
+        self.is_open: bool = inner.is_open
 
     def named(self, *methods: str) -> list[RecordedCall]:
         """Return the calls of these methods, in order."""
