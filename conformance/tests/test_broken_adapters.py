@@ -44,6 +44,25 @@ def test_table_lists_every_broken_adapter() -> None:
     assert list(RECORDED) == [broken.__name__ for broken in killing.broken_classes()]
 
 
+def test_table_describes_every_broken_adapter() -> None:
+    rows = killing.README.read_text(encoding="utf-8").splitlines()
+
+    for broken in killing.broken_classes():
+        assert killing.bug_of(broken), f"{broken.__name__} has no docstring"
+        begin = f"| `{broken.__name__}` | {killing.bug_of(broken)} |"
+        assert any(row.startswith(begin) for row in rows), f"not in the table: {begin}"
+
+
+def test_table_cell_contains_the_whole_docstring() -> None:
+    class Wordy(Broken):
+        """It returns a | b,
+
+        and more.
+        """
+
+    assert killing.bug_of(Wordy) == "It returns a \\| b, and more."
+
+
 def test_every_clause_is_broken_by_an_adapter() -> None:
     broken = {clause for adapter in killing.broken_classes() for clause in adapter.breaks}
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from igniter_store_conformance import CLAUSES, AdapterSuite
 from igniter_store_conformance.cli import main
-from igniter_store_conformance.spec.clauses import markdown
+from igniter_store_conformance.spec.clauses import VERSIONS, markdown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -358,8 +359,12 @@ def test_help_mentions_classes_of_tests(run_command: Any, command: tuple[str, ..
     assert ":TestMyAdapter" in shown
 
 
-def test_version_option_prints_version_and_contracts(run_command: Any) -> None:
-    assert run_command("--version").out.startswith("igniter-store-conformance ")
+def test_version_option_prints_version_and_newest_contract(run_command: Any) -> None:
+    version = metadata.version("igniter-store-conformance")
+
+    assert run_command("--version").out == (
+        f"igniter-store-conformance {version}, contract {VERSIONS[-1]}\n"
+    )
 
 
 def test_missing_command_exits_with_2(run_command: Any) -> None:

@@ -264,9 +264,13 @@ async def test_delayed_chunks_arrive_whole_and_in_order() -> None:
         assert await client.reader.readexactly(10) == b"0123456789"
 
 
-async def test_delayed_chunk_waits_and_arrives_on_heal() -> None:
+async def test_delayed_chunk_waits_for_its_time_or_heal() -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
-        await client.ask(b"a")
+        loop = asyncio.get_running_loop()
+        await proxy.delay(0.05)
+        began = loop.time()
+        assert await client.ask(b"a") == b"a"
+        assert loop.time() - began >= 0.1, "it didn't wait in both directions"
         await proxy.delay(3600)
         client.writer.write(b"b")
         await asyncio.sleep(0.05)  # long enough for the chunk to arrive without a delay

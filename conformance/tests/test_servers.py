@@ -83,6 +83,8 @@ def test_a_proxied_server_shows_the_proxys_address(target: Target) -> None:
 
 
 async def test_data_survives_restart_and_kill(server: ServerProcess) -> None:
+    """It is at the same address afterwards."""
+    address, url = server.address, server.url
     await asyncio.to_thread(execute, server, "SET", "key", "1")
     await server.restart()
     await asyncio.to_thread(execute, server, "INCR", "key")
@@ -92,7 +94,8 @@ async def test_data_survives_restart_and_kill(server: ServerProcess) -> None:
     await server.restart()
 
     assert not running
-    assert await asyncio.to_thread(execute, server, "GET", "key") == b"2"
+    assert (server.address, server.url) == (address, url)
+    assert await asyncio.to_thread(ask, address, "GET", "key") == b"2"
 
 
 async def test_a_stopped_server_refuses_connections(server: ServerProcess) -> None:

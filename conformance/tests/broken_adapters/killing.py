@@ -125,14 +125,19 @@ def in_order(clauses: set[str] | frozenset[str]) -> list[str]:
     return [clause for clause in CLAUSES if clause in clauses]
 
 
+def bug_of(broken: type[Breaking]) -> str:
+    """Return the docstring of an adapter as the cell of a table, in one line."""
+    return " ".join((broken.__doc__ or "").split()).replace("|", "\\|")
+
+
 def table(found: dict[type[Breaking], set[str]]) -> str:
     """Return the table for the README."""
     lines = ["| adapter | what is wrong with it | breaks | fails besides |", "|---|---|---|---|"]
     for broken, clauses in found.items():
-        wrong = (broken.__doc__ or "").strip().splitlines()[0].replace("|", "\\|")
         breaks, besides = in_order(broken.breaks), in_order(clauses - broken.breaks)
         lines.append(
-            f"| `{broken.__name__}` | {wrong} | {', '.join(breaks)} | {', '.join(besides)} |"
+            f"| `{broken.__name__}` | {bug_of(broken)} | {', '.join(breaks)} | "
+            f"{', '.join(besides)} |"
         )
     return "\n".join(lines)
 

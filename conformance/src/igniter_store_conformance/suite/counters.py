@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import pytest
-from igniter_store.contract import BackendFailed, ErrorCode, KeyValue, Streams
+from igniter_store.contract import BackendFailed, Entry, ErrorCode, KeyValue, Streams
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
@@ -293,10 +293,12 @@ class CounterClauses(Suite):
         If this fails, look for counters and values that are stored in two places.
         """
         for text in INTEGERS:
-            key = trial.key(f"text {text.decode()}")
-            await trial.adapter.set(key, text)
-            assert await trial.adapter.increment(key) == int(text) + 1
-            assert await trial.adapter.get(key) == b"%d" % (int(text) + 1)
+            keys = trial.keys(f"{how} {text.decode()}" for how in ("set", "mset"))
+            await trial.adapter.set(keys[0], text)
+            await trial.adapter.mset([Entry(keys[1], text)])
+            for key in keys:
+                assert await trial.adapter.increment(key) == int(text) + 1
+                assert await trial.adapter.get(key) == b"%d" % (int(text) + 1)
 
     @clause("CTR-6", KeyValue)
     async def test_the_store_holds_the_decimal_text(self, trial: Trial) -> None:

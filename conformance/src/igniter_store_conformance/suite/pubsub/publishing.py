@@ -233,22 +233,22 @@ class PubSubClauses(Suite):
 
     @clause("PUB-11")
     async def test_publish_succeeds_without_subscribers(self, trial: Trial) -> None:
-        """`publish` on a channel without subscribers returns an `int` and doesn't raise.
+        """`publish` on a channel without subscribers doesn't raise.
 
-        It returns 0 if the backend reports the number of subscribers. The test publishes on a
-        channel that never had a subscriber, and on one that all subscribers have left.
+        On a channel that never had a subscriber, it returns 0. On one that has a subscriber, or
+        that all subscribers have left, it returns an `int` that isn't negative.
 
         If this fails, look for a channel that has to exist before a client can publish on it.
         """
         channel, adapter = trial.key(), trial.adapter
         assert await adapter.publish(channel, b"1") == 0
         subscription = await adapter.subscribe(channel, Inbox(trial))
-        reached = await adapter.publish(channel, b"2")
-        assert type(reached) is int
-        assert reached >= 0
+        reached = [await adapter.publish(channel, b"2")]
         await subscription.cancel()
 
-        assert type(await adapter.publish(channel, b"3")) is int
+        reached.append(await adapter.publish(channel, b"3"))
+        assert [type(number) for number in reached] == [int, int]
+        assert min(reached) >= 0
 
     @clause("PUB-11")
     async def test_nothing_is_kept_for_later_subscribers(self, trial: Trial) -> None:

@@ -337,10 +337,12 @@ class ClaimingClauses(Suite):
         ]
 
     @clause("STR-12")
-    async def test_deleted_entry_stays_pending_until_acknowledged(self, trial: Trial) -> None:
+    async def test_deleted_entry_stays_pending_until_claimed_or_acknowledged(
+        self, trial: Trial
+    ) -> None:
         """A deleted entry stays in the pending list until it is claimed or acknowledged.
 
-        `xack` counts a deleted entry.
+        `xack` counts a deleted entry, and `xautoclaim` doesn't return it.
 
         If this fails, look for a pending list that is derived from the entries.
         """
@@ -354,6 +356,8 @@ class ClaimingClauses(Suite):
         ]
         assert await adapter.xack(stream, "group", ids[:1]) == 1
         assert [entry.id for entry in await adapter.xpending(stream, "group")] == ids[1:3]
+        assert ids_of(await adapter.xautoclaim(stream, "group", "heir", 0)) == ids[2:3]
+        assert facts(await adapter.xpending(stream, "group")) == [(ids[2], "heir", 2)]
 
     @clause("STR-16", limit=60)
     async def test_when_readers_crash_every_entry_is_delivered(self, trial: Trial) -> None:
