@@ -542,11 +542,14 @@ async def test_unreachable_server_raises_and_leaves_no_task() -> None:
 
 
 def test_bad_url_or_option_is_refused() -> None:
-    with pytest.raises(StoreError, match="no option 'pool'"):
+    with pytest.raises(StoreError, match="no option 'pool'") as bad_option:
         RedisPyAdapter.from_url("redis://", pool=1)
-    with pytest.raises(StoreError, match="A URL looks like") as caught:
+    with pytest.raises(StoreError, match="URL is invalid") as bad_url:
         RedisPyAdapter.from_url("http://user:secret@host")
-    assert "secret" not in str(caught.value)
+
+    assert bad_option.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert bad_url.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert "secret" not in str(bad_url.value)
 
 
 async def test_cancelled_callers_leave_other_replies_unchanged(

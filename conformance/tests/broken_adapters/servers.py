@@ -17,11 +17,12 @@ from igniter_store.contract import (
     StreamEntry,
     store_error,
 )
+from igniter_store.redis_commands.replies import data_or_none, values
+from igniter_store.redis_commands.subscriptions import Listener
 from igniter_store_conformance import servers
 from igniter_store_conformance.engine.suite import LentClient
 from igniter_store_conformance.redis_py import RedisPyAdapter, redis_harness
-from igniter_store_conformance.redis_py.calls import Calls
-from igniter_store_conformance.redis_py.pubsub import Listener
+from igniter_store_conformance.redis_py.client import RedisPyClient
 from redis.asyncio import ConnectionPool, Redis
 
 from broken_adapters.breaking import Breaking, others_turn
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from igniter_store.contract import Condition, GapCallback, MessageCallback, Subscription
+    from igniter_store.redis_commands.replies import Reader
+    from igniter_store.redis_commands.reply_errors import ReplyError
+    from igniter_store.redis_commands.transport import Name, PubSubConnection
     from igniter_store_conformance import Harness
     from igniter_store_conformance.engine.clause_info import ClauseTest
 
@@ -148,14 +152,22 @@ class PingReleasesTheLeases(BrokenClient):
 
 
 class NeverResubscribes(BrokenClient):
-    """The listener ends with its first connection."""
+    """The listener doesn't subscribe again on a new connection."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-10"})
 
     async def open(self) -> None:
         await super().open()
-        listener: Any = self._listener
-        listener._read = listener._read_one_connection
+        commands: Any = self._commands
+        commands._listener.__class__ = _Forgetful
+
+
+class _Forgetful(Listener):
+    def _ask_again(
+        self, connection: PubSubConnection, names: Sequence[Name]
+    ) -> list[asyncio.Future[ReplyError | None]]:
+        del connection, names
+        return []
 
 
 class NeverReplacesASilentConnection(BrokenClient):
@@ -165,8 +177,17 @@ class NeverReplacesASilentConnection(BrokenClient):
 
     async def open(self) -> None:
         await super().open()
-        untyped: Any = self._listener
-        untyped.__class__ = type("Patient", (Listener,), {"_longest_silence": float("inf")})
+        commands: Any = self._commands
+        commands._listener.__class__ = _Patient
+
+
+class _Patient(Listener):
+    async def _until_lost(self, connection: PubSubConnection) -> None:
+        await asyncio.wait([connection.lost])
+
+    def _is_late(self, connection: PubSubConnection) -> bool:
+        del connection
+        return False
 
 
 class GapIsNotReported(BrokenClient):
@@ -300,9 +321,8 @@ class AnotherCallersReply(BrokenClient):
 
     async def get(self, key: str) -> bytes | None:
         try:
-            self.notes["last"] = await self._calls.tell(
-                "GET", key
-            )  # unlike `ask`, it doesn't retry
+            # unlike `read`, it doesn't retry
+            self.notes["last"] = await self._commands.write("GET", key, read=data_or_none)
         except BackendUnavailable:
             await others_turn()
         return self.notes.get("last")
@@ -313,17 +333,24 @@ class RetriesWrites(BrokenClient):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-2"})
 
-    def __init__(self, connect: Callable[[], Redis], *, timeout: float = 5.0) -> None:
-        super().__init__(connect, timeout=timeout)
-        self._calls = _Repeating(connect, timeout, self.affinity)
+    def __init__(
+        self, connect: Callable[[], Redis], *, timeout: float = 5.0, connect_timeout: float = 2.0
+    ) -> None:
+        super().__init__(connect, timeout=timeout, connect_timeout=connect_timeout)
+        self._commands = _Repeating(connect, timeout, connect_timeout)
 
 
-class _Repeating(Calls):
-    async def tell(self, *words: Any, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> Any:
+class _Repeating(RedisPyClient):
+    async def write(
+        self,
+        *words: Any,
+        read: Reader[T],
+        code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED,
+    ) -> T:
         try:
-            return await super().tell(*words, code=code)
+            return await super().write(*words, read=read, code=code)
         except BackendUnavailable:
-            return await super().tell(*words, code=code)
+            return await super().write(*words, read=read, code=code)
 
 
 class NeverRetriesReads(BrokenClient):
@@ -332,8 +359,7 @@ class NeverRetriesReads(BrokenClient):
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-2"})
 
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        found: list[bytes | None] = await self._calls.tell("MGET", *keys)
-        return found
+        return await self._commands.write("MGET", *keys, read=values(len(keys)))
 
 
 class PingNeverRecovers(BrokenClient):

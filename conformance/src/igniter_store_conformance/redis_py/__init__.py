@@ -1,9 +1,10 @@
-"""A plain adapter over redis-py, used to check the suite itself on real servers and on fakeredis.
+"""A plain adapter over redis-py, which checks the suite on real servers and on fakeredis.
 
-Beside the model it is a second opinion on Redis's behaviour: random sequences are compared with it.
-It isn't the backend for production, which is optimized for speed.
+It sends the commands and scripts of `igniter_store.redis_commands`, as the backends do. Only its
+transport is plain: redis-py's own pool and parser, and one request at a time on a connection. So it
+isn't a second opinion on Redis's behaviour: the second opinion is the model, and the real server.
 
-Rule: each method is one command or one script. The client keeps no state except subscriptions.
+Rule: no batches, no shared connections and no topology; the backends for production have these.
 """
 
 from igniter_store_conformance.redis_py.adapter import RedisPyAdapter

@@ -7,12 +7,13 @@ Rule: pending entries keep their consumer and their number of deliveries.
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import escape
 
 from igniter_store_conformance.redis_py.adapter import client
-from igniter_store_conformance.redis_py.calls import script
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -65,4 +66,10 @@ async def _run(redis: Any, namespace: str, name: str, milliseconds: int) -> None
     # Collect all keys before changing any: a scan may return a key twice.
     keys = {key async for key in redis.scan_iter(f"{escape(namespace)}*", count=_STEP)}
     for key in keys:
-        await redis.eval(script(name), 1, key, milliseconds)
+        await redis.eval(_script(name), 1, key, milliseconds)
+
+
+@cache
+def _script(name: str) -> str:
+    scripts = resources.files("igniter_store_conformance.redis_py") / "scripts"
+    return (scripts / f"{name}.lua").read_text(encoding="utf-8")

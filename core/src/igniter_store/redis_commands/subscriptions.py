@@ -45,7 +45,7 @@ from igniter_store.redis_commands.transport import Name, idle_limit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from igniter_store.redis_commands.transport import Connector, PubSubConnection
+    from igniter_store.redis_commands.transport import PubSubConnection, PubSubConnector
 
 # Seconds between attempts to reconnect
 _FIRST_PAUSE: Final = 0.02
@@ -129,7 +129,10 @@ class Listener:
     """
 
     def __init__(
-        self, connector: Connector, timeout: float, on_astray: Callable[[], None] | None = None
+        self,
+        connector: PubSubConnector,
+        timeout: float,
+        on_astray: Callable[[], None] | None = None,
     ) -> None:
         self._connector: Final = connector
         self._unreachable: Final[tuple[type[Exception], ...]] = (StoreError, *connector.unreachable)

@@ -81,8 +81,8 @@ class PubSubConnection(Protocol):
         ...
 
 
-class Connector(Protocol):
-    """Creates connections to one server, or to the servers behind its address."""
+class PubSubConnector(Protocol):
+    """Creates connections for messages, to one server or to the servers behind its address."""
 
     @property
     def backend(self) -> str:
@@ -98,16 +98,20 @@ class Connector(Protocol):
         """Create the error for such an exception, with a cause that may be logged (LIF-22)."""
         ...
 
-    async def connect(self, patience: float) -> Connection:
-        """Open a connection for commands whose replies may take `patience` seconds."""
-        ...
-
     async def open_pubsub(self, handle: Callable[[Any], None]) -> PubSubConnection:
         """Open a connection for messages.
 
         `handle` receives everything that arrives on it, in the types of RESP 2, and an `ErrorReply`
         for a command that the server rejected.
         """
+        ...
+
+
+class Connector(PubSubConnector, Protocol):
+    """Creates connections for commands, too."""
+
+    async def connect(self, patience: float) -> Connection:
+        """Open a connection for commands whose replies may take `patience` seconds."""
         ...
 
 
