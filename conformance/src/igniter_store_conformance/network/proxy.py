@@ -75,7 +75,7 @@ class Proxy:
         self._delay = 0.0
         self._healed = asyncio.Event()
         self._swallows = False
-        self._listener: asyncio.Task[None] | None = None
+        self._listener: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -219,18 +219,20 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._listener is None:
-            listener = _bound(self.port)
+            listener = self._listener = _bound(self.port)
             listener.listen(1024)
-            self._listener = asyncio.create_task(self._accept(listener))
+            # Not `sock_accept`: a cancellation may lose the connection that it has just accepted.
+            asyncio.get_running_loop().add_reader(listener, self._accept_one, listener)
 
-    async def _accept(self, listener: socket.socket) -> None:
-        with listener:
-            while True:
-                client, _ = await asyncio.get_running_loop().sock_accept(listener)
-                self.accepted += 1
-                link = _Link(self, client)
-                self._links.add(link)
-                link.start()
+    def _accept_one(self, listener: socket.socket) -> None:
+        try:
+            client, _ = listener.accept()
+        except OSError:  # the client has left again
+            return
+        self.accepted += 1
+        link = _Link(self, client)
+        self._links.add(link)
+        link.start()
 
     async def _cut(self) -> None:
         await _end([link.task for link in self._links])
@@ -256,7 +258,8 @@ class Proxy:
     async def _refuse(self) -> None:
         if self._listener is not None:
             listener, self._listener = self._listener, None
-            await _end([listener])
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
         await self._cut()
 
     async def _heal(self) -> None:
