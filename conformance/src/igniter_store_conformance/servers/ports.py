@@ -18,7 +18,7 @@ from typing import Final
 try:
     import fcntl
 except ImportError:  # Windows, where the kit starts only containers
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 # This range is below the one from which systems assign ports to outgoing connections (32768 and up
 # on Linux, 49152 elsewhere). Otherwise, while a server is down, a client's own connection could get
