@@ -286,7 +286,11 @@ def test_port_is_reserved_once_in_all_processes(monkeypatch: pytest.MonkeyPatch)
 
     elsewhere = reserved_elsewhere()
     draws = iter([first.number, free])
-    monkeypatch.setattr("random.randint", lambda *_: next(draws))
+
+    def next_draw(_lowest: int, _highest: int) -> int:
+        return next(draws)
+
+    monkeypatch.setattr("random.randint", next_draw)
     here = ports.ReservedPort()
     assert (elsewhere, here.number) == (free, free)
 
