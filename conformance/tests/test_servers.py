@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from igniter_store_conformance import servers
+from igniter_store_conformance.servers import ports
 from igniter_store_conformance.servers.process import ServerProcess
 from igniter_store_conformance.servers.resp import Answer, ask
 
@@ -267,6 +268,38 @@ def test_every_server_on_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path
 
     assert (found.version, found.origin) == ("5.0.2", "PATH")
     assert {"5.0.1", "5.0.2"} <= {target.version for target in servers.available()}
+
+
+def test_port_is_reserved_once_in_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    reserve = (
+        "import random, sys; from igniter_store_conformance.servers import ports; "
+        "draws = iter(map(int, sys.argv[1:])); random.randint = lambda *_: next(draws); "
+        "print(ports.ReservedPort().number)"
+    )
+    first, other = ports.ReservedPort(), ports.ReservedPort()
+    free = other.number
+    other.release()
+
+    def reserved_elsewhere() -> int:
+        draws = [str(first.number), str(free)]
+        done = subprocess.run(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", reserve, *draws], capture_output=True, text=True, check=True
+        )
+        return int(done.stdout)
+
+    elsewhere = reserved_elsewhere()
+    draws = iter([first.number, free])
+
+    def next_draw(_lowest: int, _highest: int) -> int:
+        return next(draws)
+
+    monkeypatch.setattr("random.randint", next_draw)
+    here = ports.ReservedPort()
+    assert (elsewhere, here.number) == (free, free)
+
+    here.release()
+    first.release()
+    assert reserved_elsewhere() == first.number
 
 
 def test_missing_server_error_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:

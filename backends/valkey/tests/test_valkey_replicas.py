@@ -89,7 +89,7 @@ async def test_blocked_read_raises_when_server_becomes_replica() -> None:
         reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=20))
         with primary.exchange() as exchange:
             async with asyncio.timeout(30):
-                while exchange.info("clients")["blocked_clients"] != "1":  # noqa: ASYNC110 - as above
+                while exchange.info("clients")["blocked_clients"] != "1":  # noqa: ASYNC110 - the server has no event
                     await asyncio.sleep(0.01)
             exchange.ask("REPLICAOF", replica.address.host, str(replica.address.port))
         with pytest.raises(StoreError) as caught:

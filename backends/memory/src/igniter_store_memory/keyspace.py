@@ -47,6 +47,8 @@ class Keyspace:
 
     Attributes:
         values: the value of each key, including expired keys that aren't swept yet.
+        unrecorded: the same table as `values`, or an empty one if `max_keys` makes every read of a
+            value count as its use.
         deadlines: the time at which each key with a TTL expires, on the scale of `now`.
         now: seconds on a monotonic scale, unless the caller injected a clock.
         channels: the live subscriptions.
@@ -55,6 +57,7 @@ class Keyspace:
 
     def __init__(self, clock: Clock | None, max_keys: int | None, channels: Channels) -> None:
         self.values: dict[str, Value] = {}
+        self.unrecorded: dict[str, Value] = self.values if max_keys is None else {}
         self.deadlines: dict[str, float] = {}
         self.clock = clock
         self.max_keys = max_keys
@@ -207,6 +210,8 @@ class Keyspace:
     def _give_back(self) -> None:
         self._removals = 0
         self.values, self.deadlines = _compact(self.values), _compact(self.deadlines)
+        if self.max_keys is None:
+            self.unrecorded = self.values
 
 
 def _compact(table: dict[str, V]) -> dict[str, V]:

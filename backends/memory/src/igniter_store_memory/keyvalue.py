@@ -20,10 +20,10 @@ class MemoryKeyValue(KeyValue):
 
     async def get(self, key: str) -> bytes | None:
         keyspace = self._keyspace
-        found: Any = keyspace.values.get(key)
         # The fast path of nearly every read: a value that can't expire and whose use isn't
         # recorded.
-        if found.__class__ is bytes and key not in keyspace.deadlines and keyspace.max_keys is None:
+        found: Any = keyspace.unrecorded.get(key)
+        if found.__class__ is bytes and key not in keyspace.deadlines:
             value: bytes = found
             return value
         return keyspace.find_bytes(key)

@@ -153,6 +153,8 @@ class RedisClient(CommandClient):
             and all(connection.is_idle for connection in self._connections)
         )
 
+    # `read` and `write` differ only in `writes`. Both are written out because a call between them
+    # and the multiplexer would slow down every command.
     async def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         multiplexer = self._first.multiplexer
         if multiplexer is None or multiplexer.is_full:

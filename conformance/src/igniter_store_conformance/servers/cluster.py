@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from types import MappingProxyType
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 _PRIMARIES: Final = 3
 _BUS: Final = 10_000  # added to a node's port: the port of the cluster bus
-_BETWEEN_MEETINGS: Final = 3.0  # seconds; longer than a handshake takes
 # A cluster node can't be made the replica of a server that doesn't exist.
 _REFUSALS: Final = MappingProxyType(
     {word: refusal for word, refusal in REFUSALS.items() if word != "READONLY"}
@@ -160,7 +158,16 @@ class Cluster:
                 exchange.ask("CLUSTER", "ADDSLOTS", *range(first, last))
                 # Equal epochs would need a vote to resolve.
                 exchange.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        until("the nodes know each other", _Introduction(nodes).is_done, nodes)
+        with nodes[0].exchange() as exchange:
+            for node in nodes[1:]:
+                exchange.ask(
+                    "CLUSTER", "MEET", node.address.host, node.port, node.address.port + _BUS
+                )
+        until(
+            "the nodes know each other",
+            lambda: all(_state(node, "cluster_known_nodes") == str(len(nodes)) for node in nodes),
+            nodes,
+        )
         for primary, replica in zip(self.primaries, self.replicas, strict=True):
             until("a replica has its primary", partial(_replicate, replica, primary), nodes)
         self._until_whole()
@@ -190,31 +197,6 @@ class Cluster:
             lambda: all(_state(node, "cluster_state") == "ok" for node in self.nodes),
             self.nodes,
         )
-
-
-class _Introduction:
-    """Makes the nodes of a new cluster know each other.
-
-    A handshake may get lost, and the server then forgets it. So the first node meets the others
-    again after a while.
-    """
-
-    def __init__(self, nodes: list[Member]) -> None:
-        self._nodes = nodes
-        self._next_meeting = 0.0
-
-    def is_done(self) -> bool:
-        """Return whether each node knows all of them; let the first one meet the others if due."""
-        first, *others = self._nodes
-        if time.monotonic() >= self._next_meeting:
-            self._next_meeting = time.monotonic() + _BETWEEN_MEETINGS
-            with first.exchange() as exchange:
-                for node in others:
-                    exchange.ask(
-                        "CLUSTER", "MEET", node.address.host, node.port, node.address.port + _BUS
-                    )
-        known = str(len(self._nodes))
-        return all(_state(node, "cluster_known_nodes") == known for node in self._nodes)
 
 
 def _state(node: Member, name: str) -> str:

@@ -11,7 +11,7 @@ import atexit
 import importlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from igniter_store_conformance.servers.ports import free_port
+from igniter_store_conformance.servers.ports import ReservedPort
 from igniter_store_conformance.servers.resp import Address
 from igniter_store_conformance.servers.server import Server, until_it_answers
 
@@ -35,7 +35,8 @@ class ContainerServer(Server):
 
     def __init__(self, target: Target, *, proxied: bool) -> None:
         containers: Any = importlib.import_module("testcontainers.core.container")
-        port = free_port()
+        self._port = ReservedPort()
+        port = self._port.number
         self._container: Any = containers.DockerContainer(target.image).with_bind_ports(6379, port)
         self._container.start()
         atexit.register(self.close)
@@ -55,6 +56,7 @@ class ContainerServer(Server):
         atexit.unregister(self.close)
         super().close()
         self._container.stop()
+        self._port.release()
 
     async def stop(self) -> None:
         await asyncio.to_thread(self._engine().stop)

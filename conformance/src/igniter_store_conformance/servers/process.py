@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from igniter_store_conformance.servers.loading_state import LOADING, loading
-from igniter_store_conformance.servers.ports import free_port
+from igniter_store_conformance.servers.ports import ReservedPort
 from igniter_store_conformance.servers.refusals import REFUSALS, Refusal
 from igniter_store_conformance.servers.resp import Address
 from igniter_store_conformance.servers.server import Server, ServerFailed, until_it_answers
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from igniter_store_conformance.servers.target import Target
 
 _GOODBYE: Final = 10.0  # seconds for a graceful shutdown; then the process is killed
-# Attempts at binding a port, which another process may take between the check and the server's
+# Attempts at binding a port, which other software may take between the check and the server's
 # start; and at removing the folder.
 _ATTEMPTS: Final = 5
 _REFUSALS: Final = MappingProxyType({**REFUSALS, "LOADING": LOADING})
@@ -73,6 +73,7 @@ class ServerProcess(Server):
     ) -> None:
         self.folder: Final = Path(tempfile.mkdtemp(prefix=f"igniter-{target.kind}-"))
         self._arguments = tuple(arguments)
+        self._port: ReservedPort | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         # `close` at the interpreter's end may coincide with a restart.
@@ -81,14 +82,9 @@ class ServerProcess(Server):
         self.proxy: Proxy | None = None
         atexit.register(self.close)
         try:
+            self.target = target
             for attempt in range(1, _ATTEMPTS + 1):
-                address = (
-                    Address(path=str(self.folder / "socket"))
-                    if unix_socket
-                    else Address(port=free_port())
-                )
-                self.target = target
-                self.address = address
+                self.address = self._next_address(unix_socket=unix_socket)
                 try:
                     self.launch()
                     break
@@ -99,6 +95,17 @@ class ServerProcess(Server):
         except BaseException:
             self.close()
             raise
+
+    def _next_address(self, *, unix_socket: bool) -> Address:
+        self._release_port()
+        if unix_socket:
+            return Address(path=str(self.folder / "socket"))
+        self._port = ReservedPort()
+        return Address(port=self._port.number)
+
+    def _release_port(self) -> None:
+        if self._port is not None:
+            self._port.release()
 
     @property
     def is_running(self) -> bool:
@@ -162,6 +169,7 @@ class ServerProcess(Server):
             atexit.unregister(self.close)
             super().close()
             self._end(signal.SIGKILL)
+            self._release_port()
             for _ in range(_ATTEMPTS):  # a child that is just being killed may still create a file
                 shutil.rmtree(self.folder, ignore_errors=True)
                 if not self.folder.exists():
