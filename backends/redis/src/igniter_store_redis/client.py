@@ -82,7 +82,7 @@ class RedisClient(CommandClient):
 
     def start(self) -> None:
         """Accept calls; the first one connects."""
-        self._accept_calls()
+        self.accept_calls()
         self._watch_loop_end(LoopEnd(self._release_connections))
         self._blocking.open()
         self.listener.open()
@@ -105,7 +105,7 @@ class RedisClient(CommandClient):
 
     async def close(self) -> None:
         """Close all connections; pending callers get `STORE_CLOSED`."""
-        self._refuse_calls()
+        self.refuse_calls()
         self._watch_loop_end(None)
         await self.listener.close()
         await self._blocking.close()

@@ -98,7 +98,7 @@ class RedisClusterClient(CommandClient):
 
     async def open(self) -> None:
         """Find the nodes, and ping each primary."""
-        self._accept_calls()
+        self.accept_calls()
         try:
             await self._refreshed()
             await self.ping()
@@ -113,7 +113,7 @@ class RedisClusterClient(CommandClient):
 
     async def close(self) -> None:
         """Close all connections; pending callers get `STORE_CLOSED`."""
-        self._refuse_calls()
+        self.refuse_calls()
         refreshing, self._refreshing = self._refreshing, None
         servers, self._servers, self._former = [*self._servers.values(), *self._former], {}, []
         await asyncio.gather(*(server.close() for server in servers))

@@ -170,7 +170,7 @@ class ValkeyClient(CommandClient):
                 finally:
                     del reason  # or it and this frame would form a reference cycle
         self._client, self._batches = client, self._batches_to(client)
-        self._accept_calls()
+        self.accept_calls()
         self._blocking.open()
         self._listener.open()
         if self._cache is not None and self._cache.server_assisted:
@@ -192,7 +192,7 @@ class ValkeyClient(CommandClient):
 
     async def close(self) -> None:
         """Close all connections but the user's own; pending callers get `STORE_CLOSED`."""
-        self._refuse_calls()
+        self.refuse_calls()
         ending = [task for task in (self._watching, self._moving) if task is not None]
         for task in ending:
             task.cancel()

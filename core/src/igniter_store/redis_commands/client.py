@@ -89,13 +89,13 @@ class CommandClient(ABC):
                 and become unreachable in this process.
         """
 
-    def _accept_calls(self) -> None:
+    def accept_calls(self) -> None:
         """Accept calls from the running event loop, for `open`."""
         self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
         self.forget_server()
 
-    def _refuse_calls(self) -> None:
+    def refuse_calls(self) -> None:
         """Refuse calls from now on, for `close`."""
         self._is_open, self._was_closed, self.is_inherited = False, True, False
 
