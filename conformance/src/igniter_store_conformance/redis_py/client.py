@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from igniter_store.contract import ErrorCode, StoreError, errors
+from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.redis_commands.blocking import LONGEST_WAIT
 from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.replies import believed, page, pong
@@ -26,7 +26,7 @@ from igniter_store.redis_commands.subscriptions import Listener
 from redis.exceptions import RedisError
 
 from igniter_store_conformance.redis_py.connections import Connections, is_sent
-from igniter_store_conformance.redis_py.errors import NAME, reply_error_of
+from igniter_store_conformance.redis_py.errors import ERRORS, NAME, reply_error_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -50,6 +50,8 @@ class RedisPyClient(CommandClient):
         connect_timeout: seconds that connecting may take.
     """
 
+    errors = ERRORS
+
     def __init__(
         self, connect: Callable[[], Redis], timeout: float, connect_timeout: float
     ) -> None:
@@ -58,18 +60,13 @@ class RedisPyClient(CommandClient):
         self._connections: Final = Connections(connect, connect_timeout)
         self._listener: Final = Listener(self._connections, timeout)
         self._crowd = asyncio.Semaphore(_CROWD)
-        self._is_open = False
-        self._was_closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
         """Create the client, and check that the server replies."""
         self._connections.open()
         self._listener.open()
-        self._is_open, self._was_closed, self.is_inherited = True, False, False
-        self._loop = asyncio.get_running_loop()
+        self.accept_calls()
         self._crowd = asyncio.Semaphore(_CROWD)  # it belongs to the event loop
-        self.forget_server()
         try:
             await self._once(("PING",), pong, _FAILED, writes=False)
         except GeneratorExit:
@@ -82,7 +79,7 @@ class RedisPyClient(CommandClient):
             raise
 
     async def close(self) -> None:
-        self._is_open, self._was_closed, self.is_inherited = False, True, False
+        self.refuse_calls()
         await self._listener.close()
         await self._connections.close()
 
@@ -90,12 +87,6 @@ class RedisPyClient(CommandClient):
         self._is_open = False
         self._listener.abandon(is_inherited=is_inherited)
         self._connections.abandon(is_inherited=is_inherited)
-
-    def require_open(self) -> None:
-        if not self._is_open:
-            raise errors.not_open(NAME, is_inherited=self.is_inherited, was_closed=self._was_closed)
-        if asyncio.get_running_loop() is not self._loop:
-            raise errors.elsewhere(NAME)
 
     async def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         try:

@@ -10,7 +10,7 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract import StoreError, errors
+from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import disconnect, forget_task, release_transport
 from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.encoding import encoded
@@ -19,7 +19,7 @@ from igniter_store.redis_commands.transport import address
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from igniter_store_conformance.redis_py.errors import NAME, not_reached, reply_error_of
+from igniter_store_conformance.redis_py.errors import ERRORS, NAME, not_reached, reply_error_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -147,7 +147,7 @@ class Connections:
     @property
     def _pool(self) -> Any:
         if self._client is None:
-            raise errors.closed(NAME)
+            raise ERRORS.closed()
         return self._client.connection_pool
 
     async def _connected(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from igniter_store.contract import ErrorCode, StoreError, store_error
+from igniter_store.contract import BackendErrors, ErrorCode, StoreError, store_error
 from igniter_store.redis_commands.reply_errors import (
     ConnectFailed,
     ErrorReply,
@@ -16,6 +16,7 @@ from igniter_store.redis_commands.server_text import cut
 from redis.exceptions import InvalidResponse, ResponseError
 
 NAME: Final = "redis"
+ERRORS: Final = BackendErrors(NAME)
 
 
 def reply_error_of(error: Exception) -> ReplyError | None:
