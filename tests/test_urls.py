@@ -11,8 +11,8 @@ from typing import Any
 import pydantic
 import pytest
 from igniter_store import ConfigurationError, ErrorCode, Store
+from igniter_store.adapter_tools.urls import EXAMPLES
 from igniter_store.backends import adapter_class, adapter_from_url
-from igniter_store.contract.urls import EXAMPLES
 
 SECRET = "hush-hush"  # noqa: S105 - not a real password
 SERVERS = [scheme for scheme in EXAMPLES if scheme not in {"memory", "sqlite", "unix"}]

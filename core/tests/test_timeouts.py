@@ -9,7 +9,7 @@ import asyncio
 import time
 
 import pytest
-from igniter_store.contract.timeouts import FairTimeout, wait_for_any
+from igniter_store.adapter_tools.timeouts import FairTimeout, wait_for_any
 
 
 async def test_fair_timeout_ends_slow_call() -> None:

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from igniter_store.adapter_tools.urls import checked_text
 from igniter_store.contract import CAPABILITIES, Adapter, ErrorCode, StoreError, store_error
-from igniter_store.contract.urls import checked_text
 
 GROUP: Final = "igniter_store.adapters"
 """The entry-point group. The name is the URL scheme; the object is an `Adapter` class."""

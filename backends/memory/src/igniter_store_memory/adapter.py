@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import unquote
 from weakref import WeakValueDictionary
 
+from igniter_store.adapter_tools.options import Options, whole
+from igniter_store.adapter_tools.urls import parsed
 from igniter_store.contract import Affinity, Clock
-from igniter_store.contract.options import Options, whole
-from igniter_store.contract.urls import parsed
 
 from igniter_store_memory.channels import Channels, MemorySubscription
 from igniter_store_memory.claims import MemoryClaims

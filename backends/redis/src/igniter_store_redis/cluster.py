@@ -18,9 +18,9 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.contract import START, ErrorCode, StoreError, store_error
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.keyvalue import all_of
 from igniter_store.redis_commands.replies import page

@@ -11,8 +11,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.contract.affinity import disconnect, keep, release_transport
-from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.transport import address
 from redis.asyncio import RedisCluster
 from redis.asyncio.connection import SSLConnection

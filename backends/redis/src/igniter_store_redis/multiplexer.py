@@ -28,8 +28,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
+from igniter_store.adapter_tools.timeouts import oversleep
 from igniter_store.contract.affinity import disconnect, release_transport
-from igniter_store.contract.timeouts import oversleep
 from igniter_store.redis_commands.encoding import as_bytes
 from igniter_store.redis_commands.reply_errors import (
     ConnectionClosed,

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from igniter_store.adapter_tools.backoff import Backoff
 from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.backoff import Backoff
 
 from igniter_store_redis.errors import ERRORS, UNREACHABLE
 

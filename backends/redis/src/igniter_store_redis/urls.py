@@ -1,6 +1,6 @@
 """Makes a client of redis-py from a URL: for one server, for Sentinel, or for a cluster.
 
-Rule: `igniter_store.contract.urls` parses URLs, in the same way for all backends. The further
+Rule: `igniter_store.adapter_tools.urls` parses URLs, in the same way for all backends. The further
     options of redis-py are listed here.
 Rule: this backend is the fallback for the URLs of igniter-store-valkey, which valkey-glide doesn't
     allow on every platform. Such a scheme means the same as the one of Redis.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-from igniter_store.contract.options import (
+from igniter_store.adapter_tools.options import (
     LOGIN,
     OptionReader,
     Options,
@@ -22,7 +22,7 @@ from igniter_store.contract.options import (
     truth,
     whole,
 )
-from igniter_store.contract.urls import (
+from igniter_store.adapter_tools.urls import (
     DATABASE_TWICE,
     Form,
     Location,

@@ -8,9 +8,9 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
+from igniter_store.adapter_tools.options import Options, check_seconds, one_of
 from igniter_store.contract import Affinity
 from igniter_store.contract.affinity import forget_task, keep
-from igniter_store.contract.options import Options, check_seconds, one_of
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from igniter_store_sqlite.backup import back_up

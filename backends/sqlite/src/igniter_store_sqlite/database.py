@@ -17,9 +17,9 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import keep
-from igniter_store.contract.timeouts import FairTimeout
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 

@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
-from igniter_store.contract.urls import parsed
+from igniter_store.adapter_tools.urls import parsed
 from msgspec import Struct
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import create_async_engine

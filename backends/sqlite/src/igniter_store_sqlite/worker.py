@@ -10,7 +10,7 @@ Rule: if another process holds the lock, the trip returns at once, and the loop 
     timeout of its calls. No thread ever sleeps, so other calls of the process can go first, and
     `close` never waits for a lock.
 Rule: a call times out only if no result has arrived for it, in an event loop that was able to check
-    (`contract.timeouts`).
+    (`igniter_store.adapter_tools.timeouts`).
 Rule: a call cancelled before its trip is never run. A call cancelled during its trip is completed,
     and its result is discarded.
 """
@@ -26,8 +26,8 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from igniter_store.adapter_tools.timeouts import oversleep
 from igniter_store.contract import BackendFailed, StoreError
-from igniter_store.contract.timeouts import oversleep
 
 from igniter_store_sqlite.errors import ERRORS, failure, is_busy, late, locked
 from igniter_store_sqlite.session import Session

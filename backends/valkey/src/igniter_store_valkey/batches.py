@@ -23,8 +23,8 @@ import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
+from igniter_store.adapter_tools.timeouts import oversleep
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.timeouts import oversleep
 from igniter_store.redis_commands.encoding import as_bytes
 from igniter_store.redis_commands.reply_errors import (
     ConnectionClosed,

@@ -22,10 +22,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Never, TypeVar
 
 import glide
+from igniter_store.adapter_tools.backoff import Backoff
+from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.backoff import Backoff
-from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.blocking import BlockingConnections
 from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.replies import believed

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
+from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.contract import ErrorCode
-from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.encoding import encoded
 from igniter_store.redis_commands.replies import believed, data, page
 from igniter_store.redis_commands.reply_errors import ErrorReply, ReplyError, error_prefix

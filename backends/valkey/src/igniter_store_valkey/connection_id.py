@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import glide
-from igniter_store.contract.timeouts import FairTimeout
+from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.redis_commands.reply_errors import ErrorReply
 
 from igniter_store_valkey.errors import reply_error_of

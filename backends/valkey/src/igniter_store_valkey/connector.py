@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import glide
-from igniter_store.contract.timeouts import FairTimeout
+from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.redis_commands.encoding import as_bytes
 from igniter_store.redis_commands.reply_errors import ConnectionClosed, ReplyError
 

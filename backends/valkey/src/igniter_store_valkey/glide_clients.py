@@ -21,9 +21,9 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 import glide
+from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import disconnect, keep
-from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.reply_errors import (
     FULL,
     ErrorReply,

@@ -22,8 +22,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
+from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.encoding import decoded
 from igniter_store.redis_commands.reply_errors import ConnectionLost, ErrorReply
 from igniter_store.redis_commands.slots import slot_of

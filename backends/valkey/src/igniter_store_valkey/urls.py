@@ -1,6 +1,6 @@
 """Makes a configuration of glide from a URL and options.
 
-Rule: `igniter_store.contract.urls` parses URLs, in the same way for all backends. The further
+Rule: `igniter_store.adapter_tools.urls` parses URLs, in the same way for all backends. The further
     options of glide are listed here.
 Rule: a message never contains the URL, which may hold a password. Part of a password may even stand
     where an option is expected.
@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import glide
-from igniter_store.contract.options import LOGIN, Options, printable, seconds, text, truth, whole
-from igniter_store.contract.urls import Form, Location, located, require_no_database
+from igniter_store.adapter_tools.options import (
+    LOGIN,
+    Options,
+    printable,
+    seconds,
+    text,
+    truth,
+    whole,
+)
+from igniter_store.adapter_tools.urls import Form, Location, located, require_no_database
 
 from igniter_store_valkey.errors import ERRORS, NAME
 

@@ -10,9 +10,9 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import disconnect, forget_task, release_transport
-from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.encoding import encoded
 from igniter_store.redis_commands.reply_errors import ErrorReply
 from igniter_store.redis_commands.transport import address

@@ -1,8 +1,8 @@
 """The backend contract: the API that adapters and the conformance kit import.
 
-Adapters and the kit import nothing else from `igniter-store`. Each capability is an abstract class
-in the module of the same name. `adapter` holds the rules that apply to every capability; read it
-first.
+Each capability is an abstract class in the module of the same name. `adapter` holds the rules that
+apply to every capability; read it first. Besides the contract, adapters and the kit import only
+`igniter_store.adapter_tools` and `igniter_store.redis_commands`.
 """
 
 from typing import Final

@@ -6,9 +6,9 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store.adapter_tools.options import check_seconds
 from igniter_store.contract.affinity import Affinity, keep
 from igniter_store.contract.errors import ErrorCode, misconfigured, store_error
-from igniter_store.contract.options import check_seconds
 from igniter_store.redis_commands.claims import CommandClaims
 from igniter_store.redis_commands.counters import CommandCounters
 from igniter_store.redis_commands.keyvalue import CommandKeyValue

@@ -15,7 +15,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from igniter_store.contract.timeouts import wait_for_any
+from igniter_store.adapter_tools.timeouts import wait_for_any
 from igniter_store.redis_commands.reply_errors import ReplyError, ReplyTimeout
 
 if TYPE_CHECKING:

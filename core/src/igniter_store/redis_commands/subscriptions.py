@@ -18,8 +18,9 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store.adapter_tools.backoff import Backoff
+from igniter_store.adapter_tools.timeouts import wait_for_any
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.backoff import Backoff
 from igniter_store.contract.errors import ErrorCode, StoreError, closed, not_connected
 from igniter_store.contract.pubsub import (
     GapCallback,
@@ -27,7 +28,6 @@ from igniter_store.contract.pubsub import (
     Subscription,
     report_callback_error,
 )
-from igniter_store.contract.timeouts import wait_for_any
 from igniter_store.redis_commands.confirmations import PING, Confirmations
 from igniter_store.redis_commands.encoding import decoded, encoded
 from igniter_store.redis_commands.reply_errors import (

@@ -23,7 +23,7 @@ from igniter_store.contract.errors import misconfigured
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from igniter_store.contract.options import Options
+    from igniter_store.adapter_tools.options import Options
 
 EXAMPLES: Final[Mapping[str, str]] = {
     "memory": "memory://",
