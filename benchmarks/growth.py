@@ -37,11 +37,9 @@ _MANY: Final = 1_000_000
 _READ: Final = 200_000
 _FILLED: Final = 10_000  # keys written at once
 _NOTE: Final = (
-    "keys drawn from the whole million leave the processor's caches, and each of the few places "
-    "that a look-up in a dict touches is a trip "
-    "to main memory. What a bare dict loses so, in microseconds, stands next to what the store "
-    "loses: where both are alike, it is the "
-    "memory's share and not the store's."
+    "a million keys don't fit into the processor's caches, so a look-up in a dict reads main memory "
+    "several times. The table has the time that a bare dict loses, next to the time that the store "
+    "loses; as far as the two agree, the memory causes it."
 )
 
 
@@ -115,13 +113,13 @@ async def _answer(pace: Pace, backend: str, url: str, other: str, *, with_dicts:
                 figures += [
                     Figure(
                         "P12",
-                        f"{title}: what the store loses so",
+                        f"{title}: time that the store loses",
                         comparison.microseconds_between(whole, few),
                         unit="µs",
                     ),
                     Figure(
                         "P12",
-                        f"{title}: what a bare dict loses so",
+                        f"{title}: time that a bare dict loses",
                         comparison.microseconds_between(bare_whole, bare_few),
                         unit="µs",
                     ),

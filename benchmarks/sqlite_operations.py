@@ -29,14 +29,12 @@ _ASKED: Final = {
     ("kv.set", 50): ("P9", 8.0),
 }
 _NOTE: Final = (
-    "a single caller pays for two changes of threads, to SQLite's and back, and each wakes a "
-    "processor that has gone to sleep. Where "
-    "nothing has to be woken, all on one processor (`taskset -c 1`), a read took 51 µs and 85 with "
-    "cashews: 1.65. On two processors both "
-    "took some 90 µs more. No library that keeps SQLite off the event loop can spare its callers "
-    "that, and the ratio comes down. "
-    "py-key-value, which calls it on the loop, has none of this, and blocks all callers as long as "
-    "the disk takes."
+    "with a single caller, each call switches to SQLite's thread and back, and each switch wakes a "
+    "sleeping processor. On one processor (`taskset -c 1`), which doesn't sleep, a read took 51 µs, "
+    "and 85 µs with cashews: a ratio of 1.65. On two processors, both took some 90 µs more, which "
+    "lowers the ratio. Every library that keeps SQLite off the event loop has this cost. "
+    "py-key-value calls SQLite in the event loop, so it doesn't have the cost, and the disk blocks "
+    "all its callers."
 )
 _BATCH: Final = 2_000  # calls between two checks of results: the slowest make few in a second
 _KEYS: Final = [

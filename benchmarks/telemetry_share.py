@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 _URL: Final = "memory://"
 _ASKED: Final = 0.75
 _NOTE: Final = (
-    "an operation in memory takes about a microsecond, so every tenth of one that a sink costs "
-    "shows. What it costs in microseconds stands "
-    "next to each ratio; next to a trip to a server it is small."
+    "an operation in memory takes about a microsecond, so a sink that costs a tenth of one is "
+    "visible in the ratio. The table has its cost in microseconds next to each ratio; compared with "
+    "a round trip to a server, it is small."
 )
 _WITHOUT, _WITH = "store without telemetry", "store.with_telemetry(no-op)"
 

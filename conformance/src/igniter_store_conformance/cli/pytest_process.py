@@ -116,8 +116,8 @@ def run_pytest(started: Started) -> tuple[Report, str]:
     where = f" in {seen.latest}" if seen.latest else ""
     message = (
         f"The process that runs the tests died with {_status(status)}{where}, and there is no "
-        "report. What ends a process (os._exit, a crash in C code) is the adapter's or the "
-        f"harness's. Its last words:\n{_last(printed)}"
+        "report. The adapter or the harness ended it, such as by os._exit or a crash in C code. "
+        f"It printed at the end:\n{_last(printed)}"
     )
     raise CommandFailure(message, NOT_CONFORMANT)
 

@@ -72,7 +72,7 @@ def render(report: Report) -> str:
 {failed}{gaps}<h2 id="clauses">Clause by clause</h2>
 <div class="wide" role="region" aria-labelledby="clauses" tabindex="0">
 {_table(table)}</div>
-<h2 id="legend">What the words mean</h2>
+<h2 id="legend">Legend</h2>
 <dl>
 {
         "".join(
@@ -97,8 +97,8 @@ def _title(table: Matrix) -> str:
 
 def _contents(failed: str, gaps: str) -> str:
     links = [("failures", "What failed")] if failed else []
-    links += [("gaps-0", "What is not kept, or not known")] if 'id="gaps-0"' in gaps else []
-    links += [("clauses", "Clause by clause"), ("legend", "What the words mean")]
+    links += [("gaps-0", "Broken or unknown clauses")] if 'id="gaps-0"' in gaps else []
+    links += [("clauses", "Clause by clause"), ("legend", "Legend")]
     return " ".join(f'<a href="#{anchor}">{text}</a>' for anchor, text in links)
 
 

@@ -176,7 +176,7 @@ class ClosingClauses(Suite):
         heard.clear()
         await publisher.publish(channel, b"late")
         await trial.eventually(
-            _when(lambda: live == [b"late"]), "a message to those who are still open"
+            _when(lambda: live == [b"late"]), "a message to the adapters that are still open"
         )
 
         assert heard == []
