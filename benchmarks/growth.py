@@ -37,9 +37,9 @@ _MANY: Final = 1_000_000
 _READ: Final = 200_000
 _FILLED: Final = 10_000  # keys written at once
 _NOTE: Final = (
-    "a million keys don't fit into the processor's caches, so a look-up in a dict reads main memory "
-    "several times. The table has the time that a bare dict loses, next to the time that the store "
-    "loses; as far as the two agree, the memory causes it."
+    "a million keys don't fit into the processor's caches, so a look-up in a dict reads main "
+    "memory several times. The table has the time that a bare dict loses, next to the time that "
+    "the store loses; as far as the two agree, the memory causes it."
 )
 
 

@@ -99,8 +99,8 @@ async def answer(pace: Pace) -> Answer:
 def _nothing_left(per_key: list[float]) -> Figure:
     text = "memory, with TTL: bytes left per key when every TTL has passed"
     note = (
-        "less than a byte per key counts as nothing: small dicts keep their tables, which hold some "
-        "tens of kilobytes at most, for any number of keys. The total is shown below."
+        "less than a byte per key counts as nothing: small dicts keep their tables, which hold "
+        "some tens of kilobytes at most, for any number of keys. The total is shown below."
     )
     return Figure("P13", text, per_key, asked=_LEFT, bound="at most", unit="bytes", note=note)
 

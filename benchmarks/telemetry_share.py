@@ -25,8 +25,8 @@ _URL: Final = "memory://"
 _ASKED: Final = 0.75
 _NOTE: Final = (
     "an operation in memory takes about a microsecond, so a sink that costs a tenth of one is "
-    "visible in the ratio. The table has its cost in microseconds next to each ratio; compared with "
-    "a round trip to a server, it is small."
+    "visible in the ratio. The table has its cost in microseconds next to each ratio; compared "
+    "with a round trip to a server, it is small."
 )
 _WITHOUT, _WITH = "store without telemetry", "store.with_telemetry(no-op)"
 

@@ -28,8 +28,8 @@ def add(commands: Commands) -> None:
         help="merge reports into one matrix, print it, write it",
         description="Read reports that were written with --report json=FILE, or by pytest with "
         "--conformance-report json=FILE, merge them into one matrix of clauses and adapters, "
-        "print it, and write it in the formats that --report names. It only shows the results of the "
-        "runs: its exit code is 0 even if tests failed.",
+        "print it, and write it in the formats that --report names. It only shows the results of "
+        "the runs: its exit code is 0 even if tests failed.",
         example=(
             "  igniter-conformance report redis.json valkey.json --report html=matrix.html "
             "--report badge=badge.svg"
