@@ -31,8 +31,8 @@ _ASKED: Final = {
 _NOTE: Final = (
     "with a single caller, each call switches to SQLite's thread and back, and each switch wakes a "
     "sleeping processor. On one processor (`taskset -c 1`), which doesn't sleep, a read took 51 "
-    "µs, and 85 µs with cashews: a ratio of 1.65. On two processors, both took some 90 µs more, which "
-    "lowers the ratio. Every library that keeps SQLite off the event loop has this cost. "
+    "µs, and 85 µs with cashews: a ratio of 1.65. On two processors, both took some 90 µs more, "
+    "which lowers the ratio. Every library that keeps SQLite off the event loop has this cost. "
     "py-key-value calls SQLite in the event loop, so it doesn't have the cost, and the disk blocks "
     "all its callers."
 )
