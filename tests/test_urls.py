@@ -330,6 +330,7 @@ def test_option_of_other_client_names_replacement(option: str, cure: str) -> Non
 def test_option_of_tls_without_tls_is_refused(scheme: str, option: str, file: str) -> None:
     message = refusal(url_of(scheme, query=f"{option}={file}"))
 
+    assert option in message
     assert "applies only to TLS. Use a URL that begins with " in message
 
 

@@ -57,7 +57,7 @@ _NOT_FOR_HOST: Final = {62, 64}
 
 _UNTRUSTED: Final = (
     "The certificate of {where} isn't trusted. Pass the certificate of its authority as "
-    "ssl_ca_certs."
+    "tls_ca_certs or ssl_ca_certs."
 )
 _OTHER_NAME: Final = (
     "The certificate of {where} isn't valid for this host. Use a host name from the certificate "

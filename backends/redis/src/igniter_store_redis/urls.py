@@ -21,6 +21,7 @@ from igniter_store.adapter_tools.options import (
     text,
     truth,
     whole,
+    with_alias,
 )
 from igniter_store.adapter_tools.urls import (
     DATABASE_TWICE,
@@ -49,8 +50,9 @@ from igniter_store_redis.errors import ERRORS, NAME
 DEFAULT_USER: Final = "default"
 
 _NO_TLS: Final = (
-    "The TLS options can't be used ({kind}). ssl_ca_certs, ssl_certfile and ssl_keyfile must be "
-    "paths of PEM files; pass the last two together."
+    "The TLS options can't be used ({kind}). tls_ca_certs, tls_cert and tls_key (or redis-py's "
+    "names ssl_ca_certs, ssl_certfile and ssl_keyfile) must be paths of PEM files; pass the last "
+    "two together."
 )
 _VERSIONS: Final = {"1.2": 771, "1.3": 772, "771": 771, "772": 772}
 _LIBRARY: Final = "redis-py sends its own library name. Use client_name to name this client."
@@ -169,7 +171,7 @@ def location_of(url: Any, given: dict[str, Any]) -> tuple[Location, dict[str, An
     if not _is_secure(location) and (names := sorted(_TLS.keys() & location.options.keys())):
         secure = "rediss" + location.scheme.removeprefix("redis") if location.hosts else "rediss"
         raise ERRORS.misconfigured(
-            f"{names[0]} applies only to TLS. Use a URL that begins with {secure}://, or remove "
+            f"{with_alias(names[0], _ALIASES)} applies only to TLS. Use a URL that begins with {secure}://, or remove "
             "the option."
         )
     own = {name: location.options.pop(name) for name in _ADAPTERS if name in location.options}

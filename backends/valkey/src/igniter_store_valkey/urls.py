@@ -20,6 +20,7 @@ from igniter_store.adapter_tools.options import (
     text,
     truth,
     whole,
+    with_alias,
 )
 from igniter_store.adapter_tools.urls import Form, Location, located, require_no_database
 
@@ -257,7 +258,7 @@ def _tls(options: Mapping[str, Any], *, is_secure: bool) -> glide.TlsAdvancedCon
     given = [ours for ours in _TLS if options.get(ours)]
     if given and not is_secure:
         raise ERRORS.misconfigured(
-            f"{given[0]} applies only to TLS. Use a URL that begins with valkeys://, "
+            f"{with_alias(given[0], _ALIASES)} applies only to TLS. Use a URL that begins with valkeys://, "
             "valkeys+cluster:// or dragonflys://."
         )
     if ("tls_cert" in given) != ("tls_key" in given):

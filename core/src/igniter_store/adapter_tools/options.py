@@ -172,6 +172,12 @@ _REFUSED: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
+def with_alias(name: str, aliases: Mapping[str, str]) -> str:
+    """Return the name of an option and its other name, for a message to a user of either."""
+    others = [f" ({alias})" for alias, own in aliases.items() if own == name]
+    return name + "".join(others)
+
+
 class Options(Struct, frozen=True):
     """The options that a backend accepts in its URLs and in `from_url`.
 
