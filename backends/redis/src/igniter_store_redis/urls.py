@@ -171,8 +171,8 @@ def location_of(url: Any, given: dict[str, Any]) -> tuple[Location, dict[str, An
     if not _is_secure(location) and (names := sorted(_TLS.keys() & location.options.keys())):
         secure = "rediss" + location.scheme.removeprefix("redis") if location.hosts else "rediss"
         raise ERRORS.misconfigured(
-            f"{with_alias(names[0], _ALIASES)} applies only to TLS. Use a URL that begins with {secure}://, or remove "
-            "the option."
+            f"{with_alias(names[0], _ALIASES)} applies only to TLS. Use a URL that begins with "
+            f"{secure}://, or remove the option."
         )
     own = {name: location.options.pop(name) for name in _ADAPTERS if name in location.options}
     return location, own

@@ -258,8 +258,8 @@ def _tls(options: Mapping[str, Any], *, is_secure: bool) -> glide.TlsAdvancedCon
     given = [ours for ours in _TLS if options.get(ours)]
     if given and not is_secure:
         raise ERRORS.misconfigured(
-            f"{with_alias(given[0], _ALIASES)} applies only to TLS. Use a URL that begins with valkeys://, "
-            "valkeys+cluster:// or dragonflys://."
+            f"{with_alias(given[0], _ALIASES)} applies only to TLS. Use a URL that begins with "
+            "valkeys://, valkeys+cluster:// or dragonflys://."
         )
     if ("tls_cert" in given) != ("tls_key" in given):
         raise ERRORS.misconfigured("tls_cert and tls_key belong together. Pass both.")
