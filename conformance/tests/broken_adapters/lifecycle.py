@@ -146,6 +146,23 @@ class CancelledOpenLeavesAFile(Broken):
             self._file = None
 
 
+class CleanUpForgetsBeforeItCloses(Broken):
+    """A cancelled `open` forgets its file before it closes it; a second cancellation leaves it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
+
+    async def open(self) -> None:
+        file = os.open(os.devnull, os.O_RDONLY)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            os.close(file)
+            raise
+        os.close(file)
+        await super().open()
+
+
 class CloseWakesNoReader(Broken):
     """`close` doesn't wake the blocked readers."""
 

@@ -201,6 +201,7 @@ class SQLiteAdapter(
         if self._ending is not None:
             await asyncio.shield(self._ending)
             self._ending = None
+        await self._database.closed()  # by an `open` that was cancelled
 
     async def _end(self, sweeper: Sweeper | None, listener: Listener, changes: Changes) -> None:
         if sweeper is not None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.contract import StoreError
-from igniter_store.contract.affinity import keep
+from igniter_store.contract.affinity import forget_task, keep
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -98,6 +98,7 @@ class Database:
         self._connections: list[AsyncConnection] = []
         self._workers: list[Worker] = []
         self._beside: dict[AsyncConnection, Worker] = {}  # created by `on_the_side`
+        self._closing: asyncio.Task[None] | None = None
         self._kept: bytes | None = None  # contents of the memory database when it was closed
         # The same contents, after the event loop was closed: the thread will deliver them.
         self._keeping: Future[bytes | None] | None = None
@@ -187,8 +188,24 @@ class Database:
     async def close(self) -> None:
         """Close both connections; pending calls raise `STORE_CLOSED`.
 
-        The contents of a database in memory are kept for the next `open`.
+        If the caller is cancelled, the closing continues: `closed` waits for it. The contents of a
+        database in memory are kept for the next `open`.
         """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await self.closed()
+
+    async def closed(self) -> None:
+        """Wait until a `close` has finished whose caller was cancelled."""
+        closing = self._closing
+        if closing is not None:
+            try:
+                await asyncio.shield(closing)
+            finally:
+                if closing.done():
+                    self._closing = None
+
+    async def _close(self) -> None:
         for worker in self._workers:
             await worker.close()
         if self._workers and self.in_memory and self._is_ours:
@@ -217,6 +234,8 @@ class Database:
         """
         workers, self._workers = self._workers, []
         beside, self._beside = self._beside, {}
+        closing, self._closing = self._closing, None
+        forget_task(closing)
         engines = [
             engine
             for engine in {self._engine, self._used}
@@ -225,7 +244,7 @@ class Database:
         self._used = self._engine
         if is_inherited:
             connections, self._connections = self._connections, []
-            keep(workers, connections, beside)
+            keep(workers, connections, beside, closing)
             for engine in engines:
                 keep(engine.pool)
                 engine.sync_engine.dispose(close=False)

@@ -19,6 +19,7 @@ Rule: a child is refused a file if its process inherited another connection to i
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sqlite3
@@ -72,13 +73,16 @@ class ForkSafeConnection:
         # see `__init__`
         self._connection: sqlite3.Connection | None = private._connection  # noqa: SLF001
         self.hand_over: Callable[[tuple[Any, Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001 - see `__init__`
-        self._end_thread: Callable[[], object] = private.stop
+        self._end_thread: Callable[[], asyncio.Future[Any] | None] = private.stop
+        self._stopped: asyncio.Future[Any] | None = None  # done when the thread has ended
+        self._is_stopping = False
         self.prepare: Callable[[sqlite3.Connection], None] | None = None
         self.is_interruptible = False
         self.place: FileIdentity | None = None
         self.times_opened: int = 0
         private._connector = self._open_first  # noqa: SLF001 - see `__init__`
         private.stop = self.stop
+        private.close = self.close
 
     def use(self) -> sqlite3.Connection:
         """Return the open connection; called in the thread.
@@ -92,14 +96,30 @@ class ForkSafeConnection:
             self._connection = self._driver._connection = self._opened_again()  # noqa: SLF001
         return self._connection
 
-    def stop(self) -> object:
+    def stop(self) -> asyncio.Future[Any] | None:
         """Close the connection and end the thread, after the functions queued before.
 
-        aiosqlite calls this, too. Its own `stop` would close only a connection that has arrived in
-        the event loop, but not one that was opened for a task cancelled meanwhile.
+        aiosqlite and SQLAlchemy call this, too. Their own `stop` would close only a connection that
+        has arrived in the event loop, but not one that was opened for a task cancelled meanwhile.
+
+        Returns:
+            A future that is done when the thread has ended; `None` outside of an event loop.
         """
-        self.hand_over((None, self._close))
-        return self._end_thread()
+        if not self._is_stopping:
+            self._is_stopping = True
+            self.hand_over((None, self._close))
+            self._stopped = self._end_thread()
+        return self._stopped
+
+    async def close(self) -> None:
+        """Wait until the connection is closed and the thread has ended.
+
+        SQLAlchemy calls this, and `stop` too if its caller is cancelled. aiosqlite's own `close`
+        would then wait for ever for the thread that has ended.
+        """
+        stopped = self.stop()
+        if stopped is not None:
+            await asyncio.shield(stopped)
 
     def _close(self) -> None:
         if self._connection is not None:

@@ -33,11 +33,16 @@ class Cancelled(Exception):  # noqa: N818 - the outcome of a call
 
 
 class _Stepped:
-    """Awaits a call, and cancels the awaiting task at the call's k-th suspension."""
+    """Awaits a call, and cancels the awaiting task at the call's k-th suspension.
 
-    def __init__(self, call: Awaitable[Any], step: int, moment: CancelMoment) -> None:
+    If `twice`, it is cancelled again at the next suspension, while it cleans up.
+    """
+
+    def __init__(
+        self, call: Awaitable[Any], step: int, moment: CancelMoment, *, twice: bool
+    ) -> None:
         self._call = call
-        self._step = step
+        self._steps = {step, step + 1} if twice else {step}
         self._moment = moment
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -53,7 +58,7 @@ class _Stepped:
             except StopIteration as stop:
                 return stop.value
             step += 1
-            if step == self._step:
+            if step in self._steps:
                 if self._moment == "answered" and asyncio.isfuture(waited_for):
                     # Registered before the task's own callback: the result has arrived, and the
                     # task is cancelled before it resumes.
@@ -68,15 +73,19 @@ class _Stepped:
                 error = thrown
 
 
-async def cancelled_at(step: int, call: Awaitable[Any], *, moment: CancelMoment = "waiting") -> Any:
+async def cancelled_at(
+    step: int, call: Awaitable[Any], *, moment: CancelMoment = "waiting", twice: bool = False
+) -> Any:
     """Await `call`, cancel it at its `step`-th suspension, and return its result if it has one.
+
+    If `twice`, it is cancelled again at the next suspension, while it cleans up.
 
     Raises:
         Cancelled: if the call was cancelled.
     """
 
     async def whole() -> Any:
-        return await _Stepped(call, step, moment)
+        return await _Stepped(call, step, moment, twice=twice)
 
     task = asyncio.create_task(whole())
     await asyncio.wait({task})

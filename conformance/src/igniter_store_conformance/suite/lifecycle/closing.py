@@ -264,6 +264,48 @@ class ClosingClauses(Suite):
                 if is_through:
                     break
 
+    @clause("LIF-5", limit=SLOW)
+    async def test_close_finishes_an_opening_cancelled_twice(self, trial: Trial) -> None:
+        """A `close` leaves no task, thread or open file of an `open` that was cancelled twice.
+
+        The second cancellation arrives while `open` cleans up after the first one, such as when a
+        timeout expires and the task is cancelled too.
+
+        If this fails, look for a resource that `open` forgets before it has awaited its end.
+        """
+        await trial.adapter.close()
+        warm = trial.connect()  # creates the resources that a process creates once and keeps
+        await warm.open()
+        await _work(trial, warm, "first")
+        await warm.close()
+
+        for moment in MOMENTS:
+            for step in range(1, MOST_STEPS):
+                is_through, left = await _opened_twice_cancelled(trial, step, moment)
+                if left:  # other tests in this process may have connected meanwhile
+                    is_through, left = await _opened_twice_cancelled(trial, step, moment)
+                assert left == [], f"what is left of an `open` that was cancelled at step {step}"
+                if is_through:
+                    break
+
+
+async def _opened_twice_cancelled(
+    trial: Trial, step: int, moment: CancelMoment
+) -> tuple[bool, list[str]]:
+    """Cancel `open` at this step and the next one, and close the adapter.
+
+    Returns whether `open` completed before, and the resources that are left.
+    """
+    before, adapter = Resources(), trial.connect()
+    try:
+        await cancelled_at(step, adapter.open(), moment=moment, twice=True)
+    except Cancelled:
+        is_through = False
+    else:
+        is_through = True
+    await adapter.close()
+    return is_through, await before.left_after(_TO_CLOSE)
+
 
 async def _opened_and_left(trial: Trial, step: int, moment: CancelMoment) -> tuple[bool, list[str]]:
     """Cancel `open` at this step; return whether it completed before, and the resources it left.
