@@ -20,3 +20,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "test_folder_adapter.py::TestInRealTime::" in item.nodeid:
             item.add_marker(pytest.mark.thorough)
+        elif "test_folder_adapter.py::" in item.nodeid:
+            item.add_marker(pytest.mark.full)

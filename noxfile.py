@@ -2,7 +2,7 @@
 
 Rule: sessions run in the environment that `uv run` has just created from the workspace. So a
     session is one command, and nothing is installed twice. For another Python version:
-    `uv run --isolated --python 3.13 nox -s tests`.
+    `uv run --isolated --python 3.13 nox -s tests full`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,26 @@ nox.options.error_on_missing_interpreters = True
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 ROOT = Path(__file__).parent
+_FEW_EXAMPLES = ("--conformance-examples", "30")  # runs of the model
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests that a change needs, on all cores.
+    """Run the tests that a change needs, in some minutes.
 
-    Tests that compare with the model try few examples.
+    These are the unit tests, the kit over memory, SQLite, a Redis and a Valkey server, and the
+    broken adapters, each by the clauses that it breaks.
     """
-    _pytest(session, "-m", "not thorough", "--conformance-examples", "30")
+    _pytest(session, "-m", "not full and not thorough", *_FEW_EXAMPLES)
+
+
+@nox.session
+def full(session: nox.Session) -> None:
+    """Run the longer tests, which `tests` leaves out; CI runs both.
+
+    They start processes, fork, break connections, move clusters, and try random inputs.
+    """
+    _pytest(session, "-m", "full and not thorough", *_FEW_EXAMPLES)
 
 
 @nox.session

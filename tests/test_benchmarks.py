@@ -21,6 +21,8 @@ from typing import Any
 import msgspec
 import pytest
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 QUESTIONS = [

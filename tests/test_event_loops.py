@@ -23,6 +23,8 @@ from igniter_store_conformance import servers
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
 
+pytestmark = pytest.mark.full
+
 
 BACKENDS: Final = ["memory", "memory-named", "sqlite", "sqlite-memory", "redis", "valkey"]
 ROUNDS: Final = 100

@@ -21,7 +21,10 @@ from igniter_store_conformance import servers
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork"),
+]
 
 BACKENDS: Final = ["memory", "sqlite", "sqlite-memory", "redis", "valkey"]
 SHARED: Final = ["sqlite", "redis", "valkey"]

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from igniter_store.contract import GapCallback, MessageCallback, StreamEntry, Subscription
 
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,8 @@ from igniter_store_conformance.engine.watchdog import Hangs, Watch
 if TYPE_CHECKING:
     from igniter_store_conformance import Harness
 
+pytestmark = pytest.mark.full
+
 GETDEL = "test_getdel_gives_the_value_once"
 MODEL = "test_values_counters_and_claims_match_the_reference"
 INTERLEAVED = "test_interleaved_callers_get_the_answers_of_some_order"

@@ -15,6 +15,8 @@ from igniter_store_conformance.spec.clauses import VERSIONS, markdown
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.full
+
 ADAPTERS = """
 import os, secrets
 from igniter_store.contract import ManualClock

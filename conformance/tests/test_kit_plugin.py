@@ -12,6 +12,8 @@ from igniter_store_conformance import AdapterSuite
 from igniter_store_conformance.engine.clause_info import clause_test_of
 from igniter_store_conformance.report.collector import Collector
 
+pytestmark = pytest.mark.full
+
 pytest_plugins = ["pytester"]
 
 ADAPTERS = """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from functools import partial
 
+import pytest
 from broken_adapters.breaking import MemoryOracle, memory_harness
 from igniter_store import RecordingAdapter
 from igniter_store_conformance import AdapterSuite, Harness, servers
@@ -23,6 +24,7 @@ class TestMemory(AdapterSuite):
         return memory_harness()
 
 
+@pytest.mark.full
 class TestMemoryInRealTime(AdapterSuite):
     """Uses the system clock, so the kit waits."""
 
@@ -35,6 +37,7 @@ class TestMemoryInRealTime(AdapterSuite):
         return Harness(partial(MemoryAdapter.from_url, url), oracle=MemoryOracle(kept))
 
 
+@pytest.mark.full
 class TestMemoryWithRealWaits(ModelClauses):
     """A clock that is a plain function: time is moved, but blocked reads wait in real time.
 
@@ -68,6 +71,7 @@ class TestMemoryThroughTheRecorder(AdapterSuite):
         return memory_harness().through(RecordingAdapter)
 
 
+@pytest.mark.full
 class TestMemoryBesideValkey(ModelClauses):
     """The model sends both backends the same commands."""
 

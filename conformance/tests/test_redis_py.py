@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers import Server, Target
 
+pytestmark = pytest.mark.full
+
 TARGETS = servers.available()
 
 

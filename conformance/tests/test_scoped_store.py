@@ -12,6 +12,7 @@ import math
 import secrets
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import pytest
 from igniter_store import MSGPACK, BatchEntry, Store
 from igniter_store.contract import (
     Adapter,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
     from igniter_store import EventContext
     from igniter_store.contract import Condition, GapCallback, GroupInfo, MessageCallback, ScanPage
+
+pytestmark = pytest.mark.full
 
 
 class Raw:

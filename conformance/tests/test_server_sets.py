@@ -12,6 +12,8 @@ from igniter_store_conformance import servers
 if TYPE_CHECKING:
     from igniter_store_conformance.servers import Cluster, SentinelSet, ServerProcess
 
+pytestmark = pytest.mark.full
+
 
 async def execute(server: ServerProcess, *words: str | int) -> object:
     """Send a command, and return the reply."""

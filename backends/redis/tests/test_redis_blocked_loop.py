@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers import Server
 
+pytestmark = pytest.mark.full
+
 
 def ignore(channel: str, payload: bytes) -> None:
     del channel, payload

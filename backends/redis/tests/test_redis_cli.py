@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from igniter_store_conformance import servers
 
+pytestmark = pytest.mark.full
+
 LIMIT = 60.0
 
 

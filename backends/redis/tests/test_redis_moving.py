@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers import Cluster, SentinelSet, ServerProcess
 
+pytestmark = pytest.mark.full
+
 LIMIT = 30.0
 
 

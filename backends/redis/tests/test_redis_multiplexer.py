@@ -93,6 +93,7 @@ async def test_small_calls_get_replies_beside_large_values(server: Server, most:
         assert (1 if most == 1 else 2) <= connections(server) <= most
 
 
+@pytest.mark.full
 async def test_callers_beyond_the_waiting_limit_get_own_replies(server: Server) -> None:
     async with opened(RedisAdapter.from_url(server.url, connections=1)) as adapter:
         callers = 60_000

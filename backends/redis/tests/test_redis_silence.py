@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.engine.harness import Network
 
+pytestmark = pytest.mark.full
+
 LIMIT: Final = 60.0
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers import Server
 
+pytestmark = pytest.mark.full
+
 Serve: TypeAlias = "Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]"
 
 SECRET = "hush"  # noqa: S105 - the password and the user of servers that live for a test

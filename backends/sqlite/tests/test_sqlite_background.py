@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from igniter_store.contract import StreamEntry
     from igniter_store_sqlite.session import Session
 
+pytestmark = pytest.mark.full
+
 LIMIT = 30.0
 
 

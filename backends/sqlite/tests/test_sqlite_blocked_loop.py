@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.full
+
 TIMEOUT, BLOCKED = 0.8, 1.0
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
     from pathlib import Path
 
+pytestmark = pytest.mark.full
+
 LIMIT = 30.0
 MOMENTS = 80
 

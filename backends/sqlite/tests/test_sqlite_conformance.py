@@ -215,6 +215,7 @@ class TestSQLiteFile(AdapterSuite):
         return LentClient(SQLiteAdapter(engine), still_works, engine.dispose)
 
 
+@pytest.mark.full
 class TestSQLiteMemory(AdapterSuite):
     """In memory, where one adapter has the database for itself."""
 

@@ -24,6 +24,8 @@ from igniter_store_sqlite import SQLiteAdapter
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
+pytestmark = pytest.mark.full
+
 ROUNDS = 50
 SETTERS, BATCH = 4, 5
 STREAM, GROUP, CONSUMER = "stream", "group", "consumer"

@@ -17,7 +17,7 @@ import pytest
 from igniter_store.contract import ErrorCode
 from igniter_store_sqlite import SQLiteAdapter
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork there")
+pytestmark = [pytest.mark.full, pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork there")]
 
 PARENT = Path(__file__).with_name("forking_parent.py")
 LIMIT = 180

@@ -33,10 +33,13 @@ def can_mount() -> bool:
     )
 
 
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" or (os.geteuid() == 0 and not can_mount()),
-    reason="no way to let a folder be read-only",
-)
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(
+        sys.platform == "win32" or (os.geteuid() == 0 and not can_mount()),
+        reason="no way to let a folder be read-only",
+    ),
+]
 
 
 @contextlib.asynccontextmanager

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from igniter_store_conformance.network.proxy import Proxy
     from igniter_store_conformance.servers import Server
 
+pytestmark = pytest.mark.full
+
 LIMIT = 30.0
 
 

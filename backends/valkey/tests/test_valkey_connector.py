@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers import Server
 
+pytestmark = pytest.mark.full
+
 PASSWORD = "hush-hush"  # noqa: S105 - of a server that lives for a test
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers import Server
 
+pytestmark = pytest.mark.full
+
 LIMIT: Final = 30.0
 UNKNOWN: Final = b"*1\r\n$8\r\nMISSING!\r\n"  # the server rejects it, in the order of the commands
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from igniter_store.contract import Subscription
     from igniter_store_conformance.servers import Exchange, Server
 
+pytestmark = pytest.mark.full
+
 LIMIT = 30.0
 LONG = b"long and always the same, " * 200
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers import Server
 
+pytestmark = pytest.mark.full
+
 
 def calls_of(server: Server, command: str) -> int:
     """The number of times that a server has executed a command."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers import Server
 
+pytestmark = pytest.mark.full
+
 LIMIT: Final = 30.0
 TIMEOUT: Final = 1.0
 

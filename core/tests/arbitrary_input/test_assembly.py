@@ -33,6 +33,8 @@ from .strategies import (
     mixed,
 )
 
+pytestmark = pytest.mark.full
+
 
 class Declared(EventGroup, namespace="declared"):
     created = event(int)

@@ -18,6 +18,8 @@ from .strategies import EXAMPLES, TYPES
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+pytestmark = pytest.mark.full
+
 
 async def failure_of_read(
     payload: bytes, call: Callable[[Any], Awaitable[Any]]

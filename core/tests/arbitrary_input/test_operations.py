@@ -29,6 +29,8 @@ from .strategies import (
     mixed,
 )
 
+pytestmark = pytest.mark.full
+
 
 async def listen(store: Any, given: Any) -> None:
     async with store.events.listen(**given):
