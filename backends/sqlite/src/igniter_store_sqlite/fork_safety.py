@@ -197,6 +197,7 @@ class ForkSafeConnection:
             The identity of its file if no hook closed it before the fork.
         """
         self._driver._connection = None  # noqa: SLF001 - so that its finalizer does nothing
+        self._is_stopping, self._stopped = True, None  # the thread isn't in this process
         if (
             self._connection is None
             or self.place is None
