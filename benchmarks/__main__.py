@@ -56,7 +56,8 @@ def main() -> int:
                 str(directory.resolve()),
                 *(["--quick"] if quick else []),
             ]
-            code = subprocess.run(command, check=False, cwd=README.parent.parent).returncode  # noqa: S603 - a module of ours
+            # a module of ours
+            code = subprocess.run(command, check=False, cwd=README.parent.parent).returncode  # noqa: S603
             if code:
                 print(f"\n{name} failed; see above.", file=sys.stderr)
                 return code

@@ -53,7 +53,8 @@ _FEWEST_WORDS: Final = 3
 def main() -> int:
     """Check every file that git knows."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py", "*.md"],  # noqa: S607 - found on the PATH
+        # found on the PATH
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py", "*.md"],  # noqa: S607
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -80,7 +80,8 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerato
     async with whole:
         scoped: Any = whole.scope("organization", CANARY)
         yield scoped
-        await whole.adapter.delete_prefix(f"igniter:store:{CANARY}:")  # type: ignore[attr-defined]  # every backend of ours has it
+        # every backend of ours has it
+        await whole.adapter.delete_prefix(f"igniter:store:{CANARY}:")  # type: ignore[attr-defined]
 
 
 def place(kind: str) -> str:
@@ -142,7 +143,8 @@ async def test_errors_never_show_stored_data(
         "a nested unencodable value": partial(store.kv.set, CANARY, {CANARY: [Unencodable()]}),
         "a batch with an unencodable value": partial(store.batch.set, {CANARY: Unencodable()}),
         "an invalid key": partial(store.kv.get, f"{CANARY}\ud800"),
-        "an invalid ttl": partial(store.kv.set, CANARY, 1, ttl=CANARY),  # type: ignore[arg-type]  # refused at run time
+        # refused at run time
+        "an invalid ttl": partial(store.kv.set, CANARY, 1, ttl=CANARY),  # type: ignore[arg-type]
         "no group": partial(group.read, CANARY),
         "no group to wait in": partial(group.read, CANARY, block=0.05),
         "no group to look at": partial(group.pending, CANARY),

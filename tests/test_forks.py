@@ -120,7 +120,8 @@ def url_for(backend: str, tmp_path: Path) -> str:
 
 def run_script(script: str, url: str, loop: str, *python_options: str) -> str:
     command = [sys.executable, *python_options, "-c", PRELUDE + textwrap.dedent(script), url, loop]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)  # noqa: S603 - our own script
+    # our own script
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)  # noqa: S603
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout + done.stderr
 

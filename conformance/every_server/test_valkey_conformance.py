@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def lent_client(server: Server) -> LentClient:
     """Return an adapter that uses a connection pool of its user."""
-    pool: Any = ConnectionPool.from_url(server.url, protocol=2)  # pyright: ignore[reportUnknownMemberType]  # redis-py leaves it untyped
+    # redis-py leaves it untyped
+    pool: Any = ConnectionPool.from_url(server.url, protocol=2)  # pyright: ignore[reportUnknownMemberType]
     user: Any = Redis(connection_pool=pool)
 
     async def still_works() -> bool:

@@ -50,7 +50,8 @@ EXAMPLES = "500"  # a fixed number, even on a busy machine
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
+    # our own interpreter
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
 
 
 def from_pytest(folder: Path) -> list[str]:

@@ -458,7 +458,8 @@ def test_badge_label_contains_the_verdict() -> None:
         rendered(Report(runs=[failing_run()]), "badge"),
     )
 
-    assert ET.fromstring(conformant).get("aria-label") == "contract 1: core 1/1 · lacks scan"  # noqa: S314 - our own
+    # our own
+    assert ET.fromstring(conformant).get("aria-label") == "contract 1: core 1/1 · lacks scan"  # noqa: S314
     assert (
         ET.fromstring(broken).get("aria-label")  # noqa: S314 - our own
         == "contract 1: not conformant · core 1/3 · lacks scan"
@@ -466,7 +467,8 @@ def test_badge_label_contains_the_verdict() -> None:
 
 
 def test_a_badge_has_a_row_for_each_adapter() -> None:
-    root = ET.fromstring(rendered(Report(runs=[run(PASS), run(KNOWN, adapter="theirs")]), "badge"))  # noqa: S314 - our own
+    # our own
+    root = ET.fromstring(rendered(Report(runs=[run(PASS), run(KNOWN, adapter="theirs")]), "badge"))  # noqa: S314
 
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert texts == [

@@ -188,7 +188,8 @@ NOT_FINITE: dict[str, Any] = {
     "in a struct in a list": [{"a": Point(1.0, math.inf)}],
     "in a dataclass": Nested(Record(1), {"a": Point(math.nan)}),
     "beside null": [None, {"a": None, "b": Point(math.inf)}],
-    "in a named tuple": [Pair(math.nan, "a")],  # type: ignore[arg-type]  # code without a type checker
+    # code without a type checker
+    "in a named tuple": [Pair(math.nan, "a")],  # type: ignore[arg-type]
 }
 
 

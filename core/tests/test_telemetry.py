@@ -375,7 +375,8 @@ async def test_scoped_store_reports_innermost_key_and_depth(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize(("value", "found"), [(None, True), (0, True), ("", True)])
-async def test_a_falsy_value_is_found(value: Any, found: bool, bench: Bench) -> None:  # noqa: FBT001 - the expected result
+# the expected result
+async def test_a_falsy_value_is_found(value: Any, found: bool, bench: Bench) -> None:  # noqa: FBT001
     await bench.store.kv.set(KEY, value)
 
     await bench.store.kv.get(KEY)

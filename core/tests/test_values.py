@@ -329,9 +329,11 @@ MODELS: dict[str, tuple[Any, bytes | None]] = {
         None,
     ),
     "computed, forbidding": (Forbidding(x=1), b'{"x":1}'),
-    "computed, allowing": (Allowing(x=1, z=3), b'{"x":1,"z":3}'),  # type: ignore[call-arg]  # an extra
+    # an extra
+    "computed, allowing": (Allowing(x=1, z=3), b'{"x":1,"z":3}'),  # type: ignore[call-arg]
     "computed, ignoring": (Ignoring(x=1), b'{"x":1,"twice":2}'),
-    "json": (Texts(numbers="[1]", anything='{"a":1}'), None),  # type: ignore[arg-type]  # a str, which Json accepts
+    # a str, which Json accepts
+    "json": (Texts(numbers="[1]", anything='{"a":1}'), None),  # type: ignore[arg-type]
     "excluded default": (Excluding(), b"{}"),
     "base": (HoldsBase(item=Base(a=1)), b'{"item":{"a":1}}'),
     "derived": (Derived(a=1), b'{"a":1,"b":2}'),
@@ -795,13 +797,17 @@ REFUSED_OBJECTS: dict[str, tuple[Any, str]] = {
     "tuple in anything": (Loose((1,)), "at $.v, `tuple` comes back as `list`"),
     "keys in anything": (Loose({1: 2}), "at $.v, `dict` comes back with other keys"),
     "enum in anything": (Loose(Colour.RED), "at $.v, `Colour` comes back as `str`"),
-    "another type": (Record("x"), "Expected `int`, got `str` at $.id"),  # type: ignore[arg-type]  # the test
-    "none": (Record(None), "Expected `int`, got `null` at $.id"),  # type: ignore[arg-type]  # the test
-    "another item": (Record(1, [5]), "Expected `str`, got `int` at $.tags[0]"),  # type: ignore[list-item]  # the test
+    # the test
+    "another type": (Record("x"), "Expected `int`, got `str` at $.id"),  # type: ignore[arg-type]
+    # the test
+    "none": (Record(None), "Expected `int`, got `null` at $.id"),  # type: ignore[arg-type]
+    # the test
+    "another item": (Record(1, [5]), "Expected `str`, got `int` at $.tags[0]"),  # type: ignore[list-item]
     "bound": (Union_(Closed(1), -1), "Expected `int` >= 0 at $.c"),
     "nan": (Numbers(math.nan), "use the serializer MSGPACK"),
     "nan in a generic": (Box(math.nan), "use the serializer MSGPACK"),
-    "unknown key": (Addressed({"name": "a", "other": 1}), "at $.place"),  # type: ignore[typeddict-unknown-key]  # the test
+    # the test
+    "unknown key": (Addressed({"name": "a", "other": 1}), "at $.place"),  # type: ignore[typeddict-unknown-key]
     "enum of tuples": (Tuples.A, "can't be read back"),
     "private": (Attrs(1, 9), "at $._y"),
     "another constructor": (BadMapping(1, 2), "can't be read back"),

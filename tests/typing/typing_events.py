@@ -64,8 +64,10 @@ async def what_is_published_has_to_be_of_the_declared_type(store: Store[str]) ->
     users = store.events.bind(UserEvents)
 
     assert_type(await users.created.publish(UserCreated(1)), int)
-    await users.created.publish(Email("a@b.c"))  # type: ignore[arg-type]  # the test: another event's payload
-    await users.notifications.numbers.publish(["one"])  # type: ignore[list-item]  # the test: numbers
+    # the test: another event's payload
+    await users.created.publish(Email("a@b.c"))  # type: ignore[arg-type]
+    # the test: numbers
+    await users.notifications.numbers.publish(["one"])  # type: ignore[list-item]
 
 
 async def handlers_get_the_declared_type(store: Store[str]) -> None:
@@ -74,7 +76,8 @@ async def handlers_get_the_declared_type(store: Store[str]) -> None:
     assert_type(await users.created.subscribe(handle_created), EventSubscription)
     await users.created.subscribe(handle_created_later)
     await users.created.subscribe(lambda context: print(context.data.id))  # noqa: T201 - never run
-    await users.created.subscribe(handle_email)  # type: ignore[arg-type]  # the test: another event's handler
+    # the test: another event's handler
+    await users.created.subscribe(handle_email)  # type: ignore[arg-type]
 
 
 async def listeners_get_the_declared_type(store: Store[str]) -> None:

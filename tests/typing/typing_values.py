@@ -79,7 +79,9 @@ def serializers_take_hooks() -> None:
 
 
 async def wrong_arguments_are_errors(store: Store[str]) -> None:
-    await store.kv.set("k", 1, only_if="never")  # type: ignore[arg-type]  # the test: one of two literals
-    await store.kv.set("k", 1, ttl="60")  # type: ignore[arg-type]  # the test: a number or a timedelta
+    # the test: one of two literals
+    await store.kv.set("k", 1, only_if="never")  # type: ignore[arg-type]
+    # the test: a number or a timedelta
+    await store.kv.set("k", 1, ttl="60")  # type: ignore[arg-type]
     await store.kv.get(7)  # type: ignore[call-overload]  # the test: keys are str
     await store.counter.increment("k", 1.5)  # type: ignore[arg-type]  # the test: steps are int

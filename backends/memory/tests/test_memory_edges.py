@@ -96,8 +96,10 @@ async def test_changing_an_argument_leaves_stored_data_unchanged(
     # stored value later, without a call.
     mine: list[bytearray] = [bytearray(b"1") for _ in range(3)]
     await adapter.set_nx("claim", mine[0])  # type: ignore[arg-type]  # a bytearray, on purpose
-    await adapter.acquire("lease", mine[1], 8, token_key="token")  # type: ignore[arg-type]  # a bytearray, on purpose
-    await adapter.xadd("stream", {"f": mine[2]})  # type: ignore[dict-item]  # a bytearray, on purpose
+    # a bytearray, on purpose
+    await adapter.acquire("lease", mine[1], 8, token_key="token")  # type: ignore[arg-type]
+    # a bytearray, on purpose
+    await adapter.xadd("stream", {"f": mine[2]})  # type: ignore[dict-item]
     for value in mine:
         value[:] = b"changed"
 

@@ -125,7 +125,8 @@ async def test_name_in_use_refuses_other_options() -> None:
         lambda: MemoryAdapter(max_keys=0),
         lambda: MemoryAdapter(max_keys=-1),
         lambda: MemoryAdapter(max_keys=True),
-        lambda: MemoryAdapter(max_keys=1.5),  # type: ignore[arg-type]  # code without a type checker
+        # code without a type checker
+        lambda: MemoryAdapter(max_keys=1.5),  # type: ignore[arg-type]
         lambda: MemoryAdapter(clock=5),  # type: ignore[arg-type]  # the same
         lambda: MemoryAdapter.from_url("memory://?max_keys=many"),
         lambda: MemoryAdapter.from_url("memory://?max_keys=0"),

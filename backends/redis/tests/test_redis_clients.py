@@ -54,7 +54,8 @@ def test_client_without_transport_is_refused(make: Any) -> None:
 
 def test_blocking_client_names_asyncio_one() -> None:
     with pytest.raises(StoreError) as caught:
-        RedisAdapter(client=redis.Redis())  # type: ignore[arg-type]  # as a caller without a type checker may write
+        # as a caller without a type checker may write
+        RedisAdapter(client=redis.Redis())  # type: ignore[arg-type]
 
     assert "redis.asyncio" in caught.value.message
 

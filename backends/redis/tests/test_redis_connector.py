@@ -206,7 +206,8 @@ async def test_user_with_minimal_rights_can_do_everything(server: Server) -> Non
             assert [facts.name for facts in await store.streams.groups("stream")] == ["group"]
             assert [key async for key in store.dev.iterate("*")] == ["key"]
             with pytest.raises(StoreError) as caught:
-                await store.adapter.get("another service's")  # type: ignore[attr-defined]  # adds no prefix
+                # adds no prefix
+                await store.adapter.get("another service's")  # type: ignore[attr-defined]
             assert caught.value.details == {"word": "NOPERM"}
     finally:
         with server.exchange() as exchange:

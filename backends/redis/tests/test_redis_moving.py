@@ -342,7 +342,8 @@ async def test_scan_finds_keys_moved_to_a_new_node(own_cluster: Cluster) -> None
                     return keys
 
         async with asyncio.timeout(LIMIT):  # the nodes gossip
-            while await found() != ["moving"]:  # noqa: ASYNC110 - depends on the servers, which send no event
+            # depends on the servers, which send no event
+            while await found() != ["moving"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
 
 
@@ -362,7 +363,8 @@ async def becomes_empty_primary(replica: ServerProcess, cluster: Cluster) -> Non
 
 def id_of(node: ServerProcess) -> str:
     with node.exchange() as exchange:
-        return str(exchange.ask("CLUSTER", "MYID"), "ascii")  # type: ignore[arg-type]  # bytes, but typed as any reply
+        # bytes, but typed as any reply
+        return str(exchange.ask("CLUSTER", "MYID"), "ascii")  # type: ignore[arg-type]
 
 
 def line_of(name: str, nodes: str) -> str:
@@ -377,7 +379,8 @@ def is_empty_primary(name: str, nodes: str) -> bool:
 def nodes_at(node: ServerProcess) -> str:
     """The node's CLUSTER NODES, which lists the cluster's nodes."""
     with node.exchange() as exchange:
-        return str(exchange.ask("CLUSTER", "NODES"), "ascii")  # type: ignore[arg-type]  # bytes, but typed as any reply
+        # bytes, but typed as any reply
+        return str(exchange.ask("CLUSTER", "NODES"), "ascii")  # type: ignore[arg-type]
 
 
 @pytest.mark.clause("PUB-10")

@@ -165,7 +165,8 @@ async def test_blocked_read_raises_when_server_becomes_replica(
     reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=20))
     with server.exchange() as exchange:
         async with asyncio.timeout(20):
-            while exchange.info("clients")["blocked_clients"] != "1":  # noqa: ASYNC110 - the server has no event
+            # the server has no event
+            while exchange.info("clients")["blocked_clients"] != "1":  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         exchange.ask("REPLICAOF", "127.0.0.1", "1")  # no server listens there
     with pytest.raises(StoreError) as caught:

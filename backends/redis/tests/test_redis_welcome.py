@@ -377,7 +377,8 @@ async def test_certificate_of_another_host_is_named(
 
         async def resolved(host: str, *arguments: object, **options: object) -> object:
             known = "127.0.0.1" if host == "other.example" else host
-            return await resolve(known, *arguments, **options)  # type: ignore[arg-type]  # passed on
+            # passed on
+            return await resolve(known, *arguments, **options)  # type: ignore[arg-type]
 
         monkeypatch.setattr(loop, "getaddrinfo", resolved)
         error = await refusal(

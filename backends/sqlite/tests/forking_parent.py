@@ -47,7 +47,8 @@ def forked(work: Callable[[], Awaitable[Any]]) -> int:
     if not child:
         code = 1
         try:
-            asyncio.run(work())  # type: ignore[arg-type, unused-ignore]  # all of them are coroutines
+            # all of them are coroutines
+            asyncio.run(work())  # type: ignore[arg-type, unused-ignore]
             code = 0
         except BaseException as error:  # noqa: BLE001 - the parent must see any exception
             # The test reads it.
@@ -560,4 +561,5 @@ SCENARIOS: dict[str, Callable[[Path], Awaitable[Any]]] = {
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(SCENARIOS[sys.argv[1]](Path(sys.argv[2])))))  # type: ignore[arg-type, unused-ignore]  # noqa: T201 - read by the test
+    # read by the test
+    print(json.dumps(asyncio.run(SCENARIOS[sys.argv[1]](Path(sys.argv[2])))))  # type: ignore[arg-type, unused-ignore]  # noqa: T201

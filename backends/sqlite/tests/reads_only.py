@@ -28,8 +28,10 @@ def let_it_be_read_only() -> None:
         for path in (*FOLDER.iterdir(), FOLDER):
             path.chmod(0o555 if path.is_dir() else 0o444)
     else:
-        subprocess.run(["mount", "--bind", str(FOLDER), str(FOLDER)], check=True)  # noqa: S603, S607 - in our own mount namespace
-        subprocess.run(["mount", "-o", "remount,ro,bind", str(FOLDER)], check=True)  # noqa: S603, S607 - as above
+        # in our own mount namespace
+        subprocess.run(["mount", "--bind", str(FOLDER), str(FOLDER)], check=True)  # noqa: S603, S607
+        # as above
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(FOLDER)], check=True)  # noqa: S603, S607
 
 
 async def outcome(call: Awaitable[object]) -> str:

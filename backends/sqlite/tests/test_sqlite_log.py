@@ -59,7 +59,8 @@ def autocheckpoint(connection: sqlite3.Connection) -> int:
 
 
 @pytest.mark.parametrize("goes_on", [False, True])
-async def test_log_shrinks_after_a_long_reader(tmp_path: Path, goes_on: bool) -> None:  # noqa: FBT001 - a parameter
+# a parameter
+async def test_log_shrinks_after_a_long_reader(tmp_path: Path, goes_on: bool) -> None:  # noqa: FBT001
     async with opened(tmp_path) as adapter:
         await adapter.set("key", b"value")
         with foreign_reader(tmp_path):

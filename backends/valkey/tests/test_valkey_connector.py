@@ -362,7 +362,8 @@ async def test_scan_works_when_cluster_node_lacks_its_address() -> None:
         with server.exchange() as exchange:
             exchange.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
             async with asyncio.timeout(30):
-                while "cluster_state:ok" not in str(exchange.ask("CLUSTER", "INFO")):  # noqa: ASYNC110 - it sends no event
+                # it sends no event
+                while "cluster_state:ok" not in str(exchange.ask("CLUSTER", "INFO")):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         adapter = ValkeyAdapter.from_url(
             f"valkey+cluster://{server.address.host}:{server.address.port}"

@@ -65,7 +65,8 @@ async def until_blocked(server: Server) -> None:
 def run(script: str, *arguments: str) -> str:
     """Run a script in a new process, and return its output."""
     command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)  # noqa: S603 - the test's own script
+    # the test's own script
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)  # noqa: S603
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 

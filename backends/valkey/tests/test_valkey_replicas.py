@@ -41,7 +41,8 @@ async def replicated(replicas: int) -> AsyncGenerator[tuple[Server, list[Server]
         async with asyncio.timeout(30):
             for other in others:
                 with other.exchange() as exchange:
-                    while "master_link_status:up" not in str(exchange.ask("INFO", "replication")):  # noqa: ASYNC110 - it sends no event
+                    # it sends no event
+                    while "master_link_status:up" not in str(exchange.ask("INFO", "replication")):  # noqa: ASYNC110
                         await asyncio.sleep(0.05)
         yield primary, others
 
@@ -91,7 +92,8 @@ async def test_blocked_read_raises_when_server_becomes_replica() -> None:
         reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=20))
         with primary.exchange() as exchange:
             async with asyncio.timeout(30):
-                while exchange.info("clients")["blocked_clients"] != "1":  # noqa: ASYNC110 - the server has no event
+                # the server has no event
+                while exchange.info("clients")["blocked_clients"] != "1":  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             exchange.ask("REPLICAOF", replica.address.host, str(replica.address.port))
         with pytest.raises(StoreError) as caught:

@@ -73,7 +73,8 @@ class Unswept(Broken):
     """The base class of some expiry bugs: expired keys stay in memory until the next access."""
 
     def use(self, keyspace: Keyspace) -> None:
-        keyspace._arm = _do_nothing  # type: ignore[method-assign]  # pyright: ignore[reportPrivateUsage]  # no sweep
+        # no sweep
+        keyspace._arm = _do_nothing  # type: ignore[method-assign]  # pyright: ignore[reportPrivateUsage]
         super().use(keyspace)
 
 

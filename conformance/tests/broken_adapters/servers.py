@@ -96,7 +96,8 @@ class ClosesTheLentClient(BrokenClient):
 
     @classmethod
     def lent_client(cls) -> LentClient | None:
-        pool: Any = ConnectionPool.from_url(servers.shared("valkey").url, protocol=2)  # pyright: ignore[reportUnknownMemberType]  # redis-py's
+        # redis-py's
+        pool: Any = ConnectionPool.from_url(servers.shared("valkey").url, protocol=2)  # pyright: ignore[reportUnknownMemberType]
         user: Any = Redis(connection_pool=pool)
         is_closed: list[bool] = []
 

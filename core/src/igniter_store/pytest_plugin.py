@@ -26,7 +26,8 @@ def igniter_clock() -> ManualClock:
     `igniter_clock.advance(seconds)` affects TTLs, claims, idle times and blocked reads of
     `igniter_store`.
     """
-    from igniter_store.contract import ManualClock  # noqa: PLC0415 - imported on first use, see above
+    # imported on first use, see above
+    from igniter_store.contract import ManualClock  # noqa: PLC0415
 
     return ManualClock()
 

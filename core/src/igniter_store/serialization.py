@@ -483,7 +483,7 @@ def _unencodable(value: Any, error: Exception) -> StoreError:
     )
     return store_error(
         ErrorCode.STORE_SERIALIZATION_FAILED,
-        f"Can't encode the value, a {type(value).__name__}: {reason(error)}. {cure}",
+        f"Can't encode a value of type {type(value).__name__}: {reason(error)}. {cure}",
         details={"type": type(value).__name__, "error": type(error).__name__},
     )
 

@@ -143,5 +143,6 @@ def _begun(call: Callable[[], Awaitable[bool]]) -> asyncio.Task[bool]:
     loop = asyncio.get_running_loop()
     if _IS_EAGER:
         # With a backend that replies immediately, the task is done when this returns.
-        return asyncio.Task(_answer(call), loop=loop, eager_start=True)  # type: ignore[call-arg, unused-ignore]  # since Python 3.12
+        # since Python 3.12
+        return asyncio.Task(_answer(call), loop=loop, eager_start=True)  # type: ignore[call-arg, unused-ignore]
     return loop.create_task(_answer(call))

@@ -135,7 +135,8 @@ class RedisConnector:
         async def greeted(connection: Any) -> None:
             nonlocal is_there
             is_there = True
-            if not hasattr(getattr(connection._writer, "transport", None), "set_protocol"):  # noqa: SLF001 - redis-py has no public name for it
+            # redis-py has no public name for it
+            if not hasattr(getattr(connection._writer, "transport", None), "set_protocol"):  # noqa: SLF001
                 raise no_transport(connection)
             await (connection.on_connect() if greet is None else greet(connection))
             # A server that requires TLS, or isn't Redis, closes the connection on the first command

@@ -158,7 +158,8 @@ def not_reached(error: BaseException, attempt: ConnectAttempt) -> StoreError:
     return failed
 
 
-def _diagnosed(error: BaseException, cause: BaseException, attempt: ConnectAttempt) -> StoreError:  # noqa: PLR0911 - returns at the first cause that fits
+# returns at the first cause that fits
+def _diagnosed(error: BaseException, cause: BaseException, attempt: ConnectAttempt) -> StoreError:  # noqa: PLR0911
     words = _words(cause)
     is_cluster = isinstance(error, redis.RedisClusterException)
     if attempt.is_sentinel and "unknown command" in words:

@@ -72,7 +72,8 @@ class ForkSafeConnection:
         self._connect: Callable[[], sqlite3.Connection] = private._connector  # noqa: SLF001
         # see `__init__`
         self._connection: sqlite3.Connection | None = private._connection  # noqa: SLF001
-        self.hand_over: Callable[[tuple[Any, Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001 - see `__init__`
+        # see `__init__`
+        self.hand_over: Callable[[tuple[Any, Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001
         self._end_thread: Callable[[], asyncio.Future[Any] | None] = private.stop
         self._stopped: asyncio.Future[Any] | None = None  # done when the thread has ended
         self._is_stopping = False

@@ -117,7 +117,8 @@ class Batches:
         self._is_one_alone = True
         try:
             return await self._watched(answer_to(self._client, words))
-        except Exception as error:  # noqa: BLE001 - errors of glide; reply_error_of raises others again
+        # errors of glide; reply_error_of raises others again
+        except Exception as error:  # noqa: BLE001
             return reply_error_of(error)
         finally:
             self._is_one_alone = False
@@ -191,7 +192,8 @@ class Batches:
 
     async def answered(self) -> None:
         """Wait until no call is pending, or the batches are closed."""
-        while self._is_open and (self._gathered or self._apart or self._under_way):  # noqa: ASYNC110 - a single command sets no event when it completes
+        # a single command sets no event when it completes
+        while self._is_open and (self._gathered or self._apart or self._under_way):  # noqa: ASYNC110
             await asyncio.sleep(_PAUSE)
 
     def _flush(self) -> None:

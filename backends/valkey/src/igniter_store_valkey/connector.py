@@ -166,7 +166,8 @@ class GlideConnection:
                 # As a batch: for a single blocking command, glide reads the time from the command
                 # and adds only half a second for the server's reply.
                 [answer] = await answers_to(self._client, [[as_bytes(word) for word in words]])
-        except Exception as error:  # noqa: BLE001 - errors of glide; reply_error_of raises others again
+        # errors of glide; reply_error_of raises others again
+        except Exception as error:  # noqa: BLE001
             # glide's own timeout is shorter, so its pipe is no longer read
             if limit.expired():
                 await mended(self._client)

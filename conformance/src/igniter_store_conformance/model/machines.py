@@ -139,7 +139,8 @@ class Machine(RuleBasedStateMachine):
 
     def _with_ids(self, stream: Any, part: Any) -> Any:
         if isinstance(part, list):
-            return [self._with_ids(stream, of) for of in part]  # pyright: ignore[reportUnknownVariableType]  # arguments are anything
+            # arguments are anything
+            return [self._with_ids(stream, of) for of in part]  # pyright: ignore[reportUnknownVariableType]
         if not isinstance(part, Newest):
             return part
         held = self.reference.live(stream) if isinstance(stream, str) else None

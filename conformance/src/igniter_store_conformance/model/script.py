@@ -109,9 +109,11 @@ class Script:
             case float() if name == "ttl" and expected != math.inf:
                 return f"assert got is not None and abs(got - {expected!r}) < 40, got"
             case list() if expected and isinstance(expected[0], tuple):
-                parts: list[Any] = [part[0] for part in expected]  # pyright: ignore[reportUnknownVariableType]  # answers are anything
+                # answers are anything
+                parts: list[Any] = [part[0] for part in expected]  # pyright: ignore[reportUnknownVariableType]
                 if name == "xgroups":
-                    named = [(part[0], part[1]) for part in expected]  # pyright: ignore[reportUnknownVariableType]  # the same
+                    # the same
+                    named = [(part[0], part[1]) for part in expected]  # pyright: ignore[reportUnknownVariableType]
                     return (
                         f"assert [(group.name, group.pending) for group in got] == {named!r}, got"
                     )
@@ -129,9 +131,11 @@ class Script:
 
     def _written(self, value: Any) -> str:
         if isinstance(value, tuple):
-            return self._names.get(value) or repr(f"{value[0]}-{value[1]}")  # pyright: ignore[reportUnknownArgumentType]  # arguments are anything
+            # arguments are anything
+            return self._names.get(value) or repr(f"{value[0]}-{value[1]}")  # pyright: ignore[reportUnknownArgumentType]
         if isinstance(value, list):
-            return f"[{', '.join(self._written(part) for part in value)}]"  # pyright: ignore[reportUnknownVariableType]  # the same
+            # the same
+            return f"[{', '.join(self._written(part) for part in value)}]"  # pyright: ignore[reportUnknownVariableType]
         return repr(value)
 
 

@@ -118,7 +118,8 @@ class Subject:
         if is_id(argument):
             return self._real.get(argument) or spell(argument)
         if isinstance(argument, list):
-            return [self._own(part) for part in argument]  # pyright: ignore[reportUnknownVariableType]  # arguments are anything
+            # arguments are anything
+            return [self._own(part) for part in argument]  # pyright: ignore[reportUnknownVariableType]
         return argument
 
     def _learned(self, stream: str, real: Any, new_id: Id | None) -> Id:
@@ -146,7 +147,8 @@ class Subject:
     def _with_model_ids(self, stream: str, answer: Any) -> Any:
         match answer:
             case list():
-                return [self._with_model_ids(stream, part) for part in answer]  # pyright: ignore[reportUnknownVariableType]  # answers are anything
+                # answers are anything
+                return [self._with_model_ids(stream, part) for part in answer]  # pyright: ignore[reportUnknownVariableType]
             case StreamEntry():
                 return (self._id(stream, answer.id), dict(answer.fields))
             case PendingEntry():

@@ -236,7 +236,8 @@ async def _run_programs(test: Trial, programs: list[list[Call]], pauses: list[in
 
 def _with_ids(issued: dict[str, list[tuple[int, int]]], stream: Any, part: Any) -> Any:
     if isinstance(part, list):
-        return [_with_ids(issued, stream, of) for of in part]  # pyright: ignore[reportUnknownVariableType]  # arguments are anything
+        # arguments are anything
+        return [_with_ids(issued, stream, of) for of in part]  # pyright: ignore[reportUnknownVariableType]
     if not isinstance(part, Newest):
         return part
     known = issued.get(stream, []) if isinstance(stream, str) else []

@@ -81,7 +81,8 @@ def message(table: Matrix, place: int) -> str:
     return " · ".join(words)
 
 
-def _row(place: int, label: str, text: str, colour: str, left: int, right: int) -> list[str]:  # noqa: PLR0913, PLR0917 - where and what
+# where and what
+def _row(place: int, label: str, text: str, colour: str, left: int, right: int) -> list[str]:  # noqa: PLR0913, PLR0917
     top = place * _HEIGHT
     return [
         f'<rect y="{top}" width="{left}" height="{_HEIGHT}" fill="{_LABEL_COLOUR}"/>',

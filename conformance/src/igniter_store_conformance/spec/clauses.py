@@ -9,6 +9,7 @@ Rule: a clause is never weakened, and its id is never reused. The attribute `sin
 
 from __future__ import annotations
 
+import textwrap
 from typing import Final
 
 from igniter_store.contract import Adapter, Claims, Counters, KeyValue, PubSub, Scan, Streams
@@ -16,6 +17,8 @@ from msgspec import Struct
 
 VERSIONS: Final = ("1",)
 """All versions of the contract, oldest first."""
+
+_WIDTH: Final = 100
 
 
 class Clause(Struct, frozen=True):
@@ -936,13 +939,20 @@ def markdown() -> str:
     lines = [_PREAMBLE.format(version=VERSIONS[-1])]
     for section in SECTIONS:
         lines.append(f"## {section.title}")
-        lines += [
-            f"- {clause.id} {clause.sentence}"
-            + ("" if clause.since == "1" else f" *(since {clause.since})*")
-            for clause in section.clauses
-        ]
+        lines += [_item(clause) for clause in section.clauses]
         lines.append("")
     return "\n".join(lines)
+
+
+def _item(clause: Clause) -> str:
+    since = "" if clause.since == "1" else f" *(since {clause.since})*"
+    return textwrap.fill(
+        f"- {clause.id} {clause.sentence}{since}",
+        width=_WIDTH,
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _numbers(version: str) -> tuple[int, ...]:

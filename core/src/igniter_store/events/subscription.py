@@ -375,7 +375,8 @@ class EventStream(Generic[T]):
                 with self._feed.handling():
                     return self._feed.read(channel, payload)
             except StoreError as error:
-                self._feed.logger.error("An event for %r can't be decoded: %s", self.name, error)  # noqa: TRY400 - the message is complete
+                # the message is complete
+                self._feed.logger.error("An event for %r can't be decoded: %s", self.name, error)  # noqa: TRY400
 
     async def end(self) -> None:
         """End the stream; a pending iteration raises `STORE_CLOSED`.

@@ -191,4 +191,5 @@ def _one(entry: Any) -> BatchEntry:
             ErrorCode.STORE_VALUE_REQUIRED,
             ("An entry has no value. To remove a key, use batch.remove()."),
         )
-    return BatchEntry(fields.get("key"), fields["value"], fields.get("ttl"))  # type: ignore[arg-type]  # `_key` refuses a missing key
+    # `_key` refuses a missing key
+    return BatchEntry(fields.get("key"), fields["value"], fields.get("ttl"))  # type: ignore[arg-type]

@@ -166,7 +166,8 @@ class KeyValueNamespace(Namespace):
                 full_key, self._encode(value), ttl=seconds, only_if=only_if
             )
         except Exception as error:  # noqa: BLE001 - as in `get`
-            raise self._observer.failed(SET, error, began, _with_ttl(self._attributes, seconds))  # noqa: B904 - as in `get`
+            # as in `get`
+            raise self._observer.failed(SET, error, began, _with_ttl(self._attributes, seconds))  # noqa: B904
         if emit is not None:
             self._observer.succeed(SET, began, _with_ttl(self._attributes, seconds))
         return written

@@ -229,7 +229,8 @@ def _is_utf8(word: Any) -> bool:
         if isinstance(word, str):
             word.encode()
         elif isinstance(word, bytes | bytearray | memoryview):
-            bytes(word).decode()  # pyright: ignore[reportUnknownArgumentType]  # the element type is unknown
+            # the element type is unknown
+            bytes(word).decode()  # pyright: ignore[reportUnknownArgumentType]
     except UnicodeError:
         return False
     return True

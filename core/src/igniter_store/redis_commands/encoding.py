@@ -17,5 +17,6 @@ def as_bytes(word: Any) -> bytes:
     if isinstance(word, bytes):
         return word
     if isinstance(word, (bytearray, memoryview)):
-        return bytes(word)  # pyright: ignore[reportUnknownArgumentType]  # a memoryview of any format
+        # a memoryview of any format
+        return bytes(word)  # pyright: ignore[reportUnknownArgumentType]
     return str(word).encode()

@@ -329,7 +329,8 @@ class KeyValueClauses(Suite):
         """
         key, batched = trial.keys(["key", "batched"])
         value = bytearray(b"before")
-        await trial.adapter.set(key, value)  # type: ignore[arg-type]  # a caller without a type checker
+        # a caller without a type checker
+        await trial.adapter.set(key, value)  # type: ignore[arg-type]
         await trial.adapter.mset([Entry(batched, value)])  # type: ignore[arg-type]  # the same
 
         value[:] = b"after!"
@@ -349,7 +350,8 @@ class KeyValueClauses(Suite):
             partial(trial.adapter.acquire, token_key=trial.token_key(trial.key())),
         ):
             key, owner = trial.key(), bytearray(b"before")
-            assert await take(key, owner, ttl=3_000)  # type: ignore[arg-type]  # a caller without a type checker
+            # a caller without a type checker
+            assert await take(key, owner, ttl=3_000)  # type: ignore[arg-type]
 
             owner[:] = b"after!"
 

@@ -191,7 +191,8 @@ class StreamClauses(Suite):
         stream, adapter = trial.key(), trial.adapter
         value = bytearray(b"stored")
         given = {"field": value}
-        await adapter.xadd(stream, given)  # type: ignore[arg-type]  # a caller without a type checker
+        # a caller without a type checker
+        await adapter.xadd(stream, given)  # type: ignore[arg-type]
         await adapter.xgroup_create(stream, "group")
         value[:] = b"change"
         given["field"] = bytearray(b"changed")
