@@ -347,7 +347,7 @@ async def test_error_in_encoder_is_translated() -> None:
         await store_of(JSON(encoder=failing)).kv.set("k", Money(5))
 
     assert caught.value.code == ErrorCode.STORE_SERIALIZATION_FAILED
-    assert "the encoder raised ValueError for a Money" in caught.value.message
+    assert "the encoder raised ValueError for a value of type Money" in caught.value.message
     assert "hunter2" not in repr(caught.value)
     assert caught.value.__cause__ is None
 

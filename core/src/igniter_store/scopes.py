@@ -112,7 +112,7 @@ def _no_text(identifier: Any) -> str:
     kind = type(identifier).__name__
     is_binary = isinstance(identifier, bytes | bytearray | memoryview)
     cure = "Decode it first." if is_binary else "Make it one with str(...)."
-    return f"must be a str or an int, not a {kind}. {cure}"
+    return f"must be a str or an int, not {kind}. {cure}"
 
 
 def prefix_of(service: str, chain: Sequence[Scope]) -> str:

@@ -63,7 +63,7 @@ def _invalid(
 ) -> StoreError:
     hint = ""
     if seconds is None:
-        hint = f" This is a {type(time).__name__}."
+        hint = f" Its type is {type(time).__name__}."
     elif MAX_SECONDS < seconds < math.inf:
         hint = " Is this value in milliseconds?"
     return store_error(

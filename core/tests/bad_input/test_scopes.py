@@ -101,9 +101,9 @@ def test_bad_scope_identifier_is_refused(bad: str, igniter_store: Any) -> None:
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (UUID(int=0), "must be a str or an int, not a UUID. Make it one with str(...)."),
-        (1.5, "must be a str or an int, not a float. Make it one with str(...)."),
-        (b"acme", "must be a str or an int, not a bytes. Decode it first."),
+        (UUID(int=0), "must be a str or an int, not UUID. Make it one with str(...)."),
+        (1.5, "must be a str or an int, not float. Make it one with str(...)."),
+        (b"acme", "must be a str or an int, not bytes. Decode it first."),
     ],
     ids=["uuid", "float", "bytes"],
 )

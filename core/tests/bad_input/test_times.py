@@ -57,9 +57,9 @@ async def test_a_bad_ttl_is_refused(
         (timedelta(0), "omit it for none."),
         (1_700_000_000_000, "omit it for none. Is this value in milliseconds?"),
         (1.7e12, "omit it for none. Is this value in milliseconds?"),
-        ("60", "omit it for none. This is a str."),
-        (True, "omit it for none. This is a bool."),
-        (datetime(2030, 1, 1, tzinfo=UTC), "omit it for none. This is a datetime."),
+        ("60", "omit it for none. Its type is str."),
+        (True, "omit it for none. Its type is bool."),
+        (datetime(2030, 1, 1, tzinfo=UTC), "omit it for none. Its type is datetime."),
     ],
 )
 async def test_bad_ttl_error_explains_cause(bad: Any, end: str, igniter_store: Store[str]) -> None:

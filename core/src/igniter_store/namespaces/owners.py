@@ -119,7 +119,7 @@ def _object(value: Any) -> Any:
     except Exception:  # noqa: BLE001, S110
         pass
     if plain is value or not isinstance(plain, tuple(_SPELLINGS)):
-        raise _refused(f"a {type(value).__name__} has more than one JSON form, or none")
+        raise _refused(f"an object of type {type(value).__name__} has several JSON forms, or none")
     return _canonical(plain)
 
 
