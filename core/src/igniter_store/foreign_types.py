@@ -127,7 +127,8 @@ class ForeignTypes:
                 plain = self._encoder(value)
             except Exception as error:  # noqa: BLE001 - as in decode
                 raise Unencodable(
-                    f"the encoder raised {type(error).__name__} for a value of type {kind.__name__}",
+                    f"the encoder raised {type(error).__name__} for a value of type "
+                    f"{kind.__name__}",
                     _CURE,
                 ) from None
             if plain is not NotImplemented:
