@@ -16,7 +16,14 @@ RECORDED = killing.recorded()
 SAMPLE = 30
 
 
-@pytest.mark.parametrize("broken", killing.broken_classes(), ids=lambda broken: broken.__name__)
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(broken, marks=pytest.mark.full if broken.needs_many_runs else ())
+        for broken in killing.broken_classes()
+    ],
+    ids=lambda broken: broken.__name__,
+)
 def test_broken_adapter_fails_the_clauses_it_breaks(broken: type[Breaking]) -> None:
     check(broken, broken.breaks)
 

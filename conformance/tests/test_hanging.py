@@ -51,13 +51,15 @@ class TakesNoCancellation(Broken):
                 await asyncio.sleep(60)
 
 
-def ending(
-    adapter: type[Broken], name: str, monkeypatch: pytest.MonkeyPatch, limit: float = 1.0
-) -> End:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the seconds that the watch allows. The tests block much longer."""
     monkeypatch.setattr("igniter_store_conformance.engine.watchdog._LEAST", 1.0)
     monkeypatch.setattr("igniter_store_conformance.engine.watchdog._AGAIN", 0.5)
     monkeypatch.setattr("igniter_store_conformance.engine.watchdog._GRACE", 1.0)
 
+
+def ending(adapter: type[Broken], name: str) -> End:
     class Suite(AdapterSuite):
         def harness(self) -> Harness:
             return adapter.harness()
@@ -67,14 +69,14 @@ def ending(
     return judge(
         suite,
         test,
-        Trial(suite.harness(), seed=zlib.crc32(name.encode()), limit=limit / 2, examples=500),
-        limit,
+        Trial(suite.harness(), seed=zlib.crc32(name.encode()), limit=0.5, examples=500),
+        1.0,
     )
 
 
 @pytest.mark.parametrize("name", [GETDEL, MODEL, INTERLEAVED])
-def test_call_that_never_returns_fails_the_test(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    end = ending(Waits, name, monkeypatch)
+def test_call_that_never_returns_fails_the_test(name: str) -> None:
+    end = ending(Waits, name)
 
     assert end.state is State.FAILED
     assert "something waits for what never comes" in end.detail
@@ -83,9 +85,10 @@ def test_call_that_never_returns_fails_the_test(name: str, monkeypatch: pytest.M
 
 
 @needs_an_alarm
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("name", [GETDEL, MODEL])
-def test_call_that_blocks_event_loop_is_ended(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    end = ending(Blocks, name, monkeypatch)
+def test_call_that_blocks_event_loop_is_ended(name: str) -> None:
+    end = ending(Blocks, name)
 
     assert (end.state, end.detail) == (
         State.FAILED,
@@ -96,8 +99,9 @@ def test_call_that_blocks_event_loop_is_ended(name: str, monkeypatch: pytest.Mon
 
 
 @needs_an_alarm
-def test_call_that_ignores_cancellation_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    end = ending(TakesNoCancellation, GETDEL, monkeypatch)
+@pytest.mark.usefixtures("impatient")
+def test_call_that_ignores_cancellation_is_ended() -> None:
+    end = ending(TakesNoCancellation, GETDEL)
 
     assert end.state is State.FAILED
     assert end.detail == "it could not be ended: something waits and takes no cancellation"

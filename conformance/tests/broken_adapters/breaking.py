@@ -28,10 +28,12 @@ class Breaking(Adapter):
         breaks: the clauses that the adapter breaks. The README's table also lists the clauses that
             fail because they depend on them.
         limit: seconds that a test of the adapter may take, if not the default.
+        needs_many_runs: whether only many random runs find the bug, which takes half a minute.
     """
 
     breaks: ClassVar[frozenset[str]] = frozenset()
     limit: ClassVar[float | None] = None
+    needs_many_runs: ClassVar[bool] = False
 
     @property
     def notes(self) -> dict[str, Any]:

@@ -519,6 +519,7 @@ class PersistIgnoresOneValue(Broken):
     """`persist` does nothing for a key that holds -7, which only random calls find."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"MDL-1"})
+    needs_many_runs: ClassVar[bool] = True
 
     async def persist(self, key: str) -> bool:
         if (await self.mget([key]))[0] == b"-7":
