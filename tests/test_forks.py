@@ -297,11 +297,12 @@ def test_store_that_was_not_open_works_in_child(url: str, loop: str) -> None:
 def test_parent_keeps_working_however_child_exits(url: str, loop: str) -> None:
     """The child runs all of Python's clean-up.
 
-    This includes garbage collection and cancelling the tasks of the inherited loop.
+    This includes garbage collection and cancelling the tasks of the inherited loop. Timers of
+    background tasks are due when it exits.
     """
     output = run_script(
         """
-        import gc
+        import gc, time
         async def main():
             store = new_store()
             received = asyncio.Queue()
@@ -312,6 +313,7 @@ def test_parent_keeps_working_however_child_exits(url: str, loop: str) -> None:
             for number, leave in enumerate(ways):
                 def child():
                     gc.collect()
+                time.sleep(0.3)
                 pid = forked(child, leave)
                 while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                     await asyncio.sleep(0.01)

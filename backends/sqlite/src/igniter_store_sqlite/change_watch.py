@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract import StoreError
-from igniter_store.contract.affinity import forget_task
+from igniter_store.contract.affinity import background, forget_task
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -69,7 +70,7 @@ class Changes:
                 writers.
         """
         if reads is not None:
-            self._watching = asyncio.create_task(self._watch(reads))
+            self._watching = asyncio.create_task(background(partial(self._watch, reads)))
 
     async def close(self) -> None:
         """Wake all waiting callers, and stop."""

@@ -35,7 +35,7 @@ from igniter_store.contract import (
     name_to_bytes,
     report_callback_error,
 )
-from igniter_store.contract.affinity import forget_task
+from igniter_store.contract.affinity import background, forget_task
 from sqlalchemy import bindparam, delete, func, insert, null, or_, select, update
 
 from igniter_store_sqlite.statements import NONE, constant, sql
@@ -228,7 +228,7 @@ class Listener:
         subscription.since = last
         if self._listening is None and self._subscriptions:
             self._position = last
-            self._listening = asyncio.create_task(self._listen())
+            self._listening = asyncio.create_task(background(self._listen))
 
     async def remove(self, subscription: SQLiteSubscription) -> None:
         """End a subscription, and remove it from the table if it was the last of its name."""

@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from igniter_store.contract import StoreError
-from igniter_store.contract.affinity import forget_task
+from igniter_store.contract.affinity import background, forget_task
 from sqlalchemy import bindparam, delete, exists, func, select, update
 
 from igniter_store_sqlite import pubsub
@@ -156,7 +156,7 @@ class Sweeper:
 
     def start(self) -> None:
         """Start sweeping."""
-        self._sweeping = asyncio.create_task(self._run())
+        self._sweeping = asyncio.create_task(background(self._run))
 
     async def close(self) -> None:
         """Stop, after the step in progress."""

@@ -25,7 +25,7 @@ import glide
 from igniter_store.adapter_tools.backoff import Backoff
 from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.contract import ErrorCode, StoreError
-from igniter_store.contract.affinity import forget_task
+from igniter_store.contract.affinity import background, forget_task
 from igniter_store.redis_commands.blocking import BlockingConnections
 from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.replies import believed
@@ -174,7 +174,7 @@ class ValkeyClient(CommandClient):
         self._blocking.open()
         self._listener.open()
         if self._cache is not None and self._cache.server_assisted:
-            self._watching = asyncio.create_task(self._watch_cache())
+            self._watching = asyncio.create_task(background(self._watch_cache))
 
     async def _connected(self) -> Client:
         configuration = varied(

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
 from igniter_store.adapter_tools.timeouts import FairTimeout
-from igniter_store.contract.affinity import forget_task
+from igniter_store.contract.affinity import background, forget_task
 from igniter_store.redis_commands.encoding import decoded
 from igniter_store.redis_commands.reply_errors import ConnectionLost, ErrorReply
 from igniter_store.redis_commands.slots import slot_of
@@ -91,7 +91,7 @@ class GlidePubSubConnection:
         self._has_waiting: Final = asyncio.Event()
         self._under_way: set[tuple[bytes, bytes]] = set()
         self._parts: list[asyncio.Task[None]] = []  # subtasks of `_work`, once it has the client id
-        self._work: Final = asyncio.create_task(self._keep())
+        self._work: Final = asyncio.create_task(background(self._keep))
         self._has_ended = False
 
     @property

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import glide
 from igniter_store.contract import StoreError, store_error
-from igniter_store.contract.affinity import forget_task
+from igniter_store.contract.affinity import background, forget_task
 from igniter_store.redis_commands.reply_errors import connection_rejected
 
 from igniter_store_valkey.errors import NAME, address_of, not_reached
@@ -93,7 +93,7 @@ class Reachability:
             error = not_reached(ConnectionError(), self._configuration, was_connected=True)
             if self._has_all_addresses:
                 self._unreachable = error
-                self._watching = asyncio.create_task(self._watch())
+                self._watching = asyncio.create_task(background(self._watch))
             return error
         rejection = connection_rejected(results[0], NAME, address_of(self._configuration))
         if rejection is not None and results[0] != "NOAUTH":  # the probe sends no credentials

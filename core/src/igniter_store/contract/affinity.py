@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from igniter_store.contract import errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 # Listed in asyncio.events.__all__; returns None without a loop, and under trio.
 running_loop: Final = asyncio._get_running_loop  # noqa: SLF001
@@ -220,6 +220,21 @@ def release_transport(transport: Any) -> None:
             if layer is not None and held is not None:
                 layer._sock = None  # noqa: SLF001 - see above
                 held.close()
+
+
+async def background(work: Callable[[], Awaitable[None]]) -> None:
+    """Await `work()`, for a task that runs in the background.
+
+    In a forked child, an exception of the work is dropped. uvloop runs a task of the parent there
+    once more, before the child has a running loop, if the child leaves the inherited loop by
+    `sys.exit`.
+    """
+    process = os.getpid()
+    try:
+        await work()
+    except Exception:
+        if os.getpid() == process:
+            raise
 
 
 def forget_task(task: asyncio.Task[Any] | None) -> None:

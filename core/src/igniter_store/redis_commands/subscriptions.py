@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.adapter_tools.backoff import Backoff
 from igniter_store.adapter_tools.timeouts import wait_for_any
-from igniter_store.contract.affinity import forget_task
+from igniter_store.contract.affinity import background, forget_task
 from igniter_store.contract.errors import ErrorCode, StoreError, closed, not_connected
 from igniter_store.contract.pubsub import (
     GapCallback,
@@ -282,7 +282,7 @@ class Listener:
             if name in self._confirmed and self._will_hear(name):
                 subscription.report_gap()
         if self._keeping is None:
-            self._keeping = asyncio.create_task(self._keep())
+            self._keeping = asyncio.create_task(background(self._keep))
         self.renew()
 
     def renew(self) -> None:
@@ -321,7 +321,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         since, losses = loop.time(), 0
         if self._keeping is None:
-            self._keeping = asyncio.create_task(self._keep())
+            self._keeping = asyncio.create_task(background(self._keep))
         while (last := self._confirmations.last(name)) is not None or name not in self._confirmed:
             if not self._is_open:  # closed just after a connection was made
                 raise closed(self._connector.backend)
