@@ -370,17 +370,17 @@ def test_socket_without_an_absolute_path_is_refused(url: str) -> None:
     ["redis", "localhost:6379", f"me:{SECRET}@localhost", "", "redis:/localhost", "/run/socket"],
 )
 def test_url_without_a_scheme_is_refused(url: str) -> None:
-    assert "no scheme" in refusal(url)
+    assert "doesn't contain '://' after its scheme" in refusal(url)
 
 
 @pytest.mark.parametrize(
     "url",
-    [None, 5, b"redis://localhost", pydantic.RedisDsn(f"redis://me:{SECRET}@localhost:6379/0")],
+    [5, b"redis://localhost", pydantic.RedisDsn(f"redis://me:{SECRET}@localhost:6379/0")],
 )
 def test_url_object_is_refused_with_its_type(url: Any) -> None:
     message = refusal(url) if not isinstance(url, pydantic.RedisDsn) else refusal_of_an_object(url)
     assert type(url).__name__ in message
-    assert "str(url)" in message
+    assert "Convert it with str(), or decode it." in message
 
 
 def refusal_of_an_object(url: Any) -> str:

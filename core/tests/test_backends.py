@@ -107,6 +107,25 @@ def test_unknown_scheme_error_lists_known_schemes() -> None:
     assert all(f"{scheme}://" in caught.value.message for scheme in EXTRAS)
 
 
+def test_unknown_scheme_error_lists_only_installed_backends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    install(monkeypatch)
+
+    with pytest.raises(ConfigurationError) as caught:
+        adapter_from_url("memori://")
+
+    assert "Did you mean memory://? No backend is installed." in caught.value.message
+    assert "install igniter-store[memory], igniter-store[sqlite]" in caught.value.message
+
+
+def test_missing_url_error_names_its_setting() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        adapter_from_url(None)
+
+    assert "Check the setting or the environment variable" in caught.value.message
+
+
 @pytest.mark.parametrize("scheme", ["MEMORY", "Memory"])
 def test_a_schemes_case_does_not_matter(scheme: str) -> None:
     assert adapter_class(scheme.lower()).name == "memory"

@@ -540,3 +540,19 @@ async def test_older_release_works_with_added_columns(tmp_path: Path) -> None:
         assert await adapter.get("old") == b"2"
     with contextlib.closing(sqlite3.connect(place)) as connection:
         assert connection.execute("SELECT version FROM igniter_schema").fetchall() == [(1,)]
+
+
+@pytest.mark.skipif(IS_WINDOWS, reason="paths of another form")
+async def test_error_explains_three_slashes_before_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, meant = tmp_path / "here", tmp_path / "data" / "state.db"
+    here.mkdir()
+    meant.parent.mkdir()
+    monkeypatch.chdir(here)
+    adapter = SQLiteAdapter.from_url(f"sqlite:///{str(meant).removeprefix('/')}")
+
+    with pytest.raises(StoreError) as caught:
+        await adapter.open()
+
+    assert f"If you mean {meant}, write four slashes: sqlite:///{meant}." in caught.value.message

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from igniter_store.contract import ErrorCode, StoreError, store_error
+from igniter_store.contract.errors import described_type
 
 
 def plain_text(value: Any) -> str | None:
@@ -54,15 +55,17 @@ def boolean(value: Any, name: str) -> bool:
 
 
 def items(
-    values: Any, name: str, missing: ErrorCode = ErrorCode.STORE_ARGUMENT_INVALID
+    values: Any,
+    name: str,
+    missing: ErrorCode = ErrorCode.STORE_ARGUMENT_INVALID,
+    *,
+    wanted: str = "a list or another iterable, but not text or a mapping",
 ) -> list[Any]:
     """Return the items of `values` if it is an iterable, and not text or a mapping."""
     if isinstance(values, str | bytes | bytearray | memoryview | Mapping) or not isinstance(
         values, Iterable
     ):
-        raise store_error(
-            missing, (f"`{name}` must be a list or another iterable, but not text or a mapping.")
-        )
+        raise store_error(missing, f"`{name}` must be {wanted}. It is {described_type(values)}.")
     try:
         # The caller checks the items one by one.
         return list(values)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]

@@ -109,8 +109,8 @@ def adapter_from_url(url: Any, **options: Any) -> Adapter:
     scheme, found, rest = checked_text(url).partition("://")
     if not found:
         message = (
-            "The URL has no scheme. Write it as memory://, sqlite:///state.db or "
-            "redis://localhost:6379/0."
+            "The URL doesn't contain '://' after its scheme. Write it as memory://, "
+            "sqlite:///state.db or redis://localhost:6379/0."
         )
         raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message)
     scheme = scheme.lower()
@@ -173,14 +173,19 @@ def _load(point: EntryPoint) -> type[Adapter]:
 
 def _unknown(scheme: str) -> StoreError:
     extra = _EXTRAS.get(scheme)
-    schemes = sorted({*_EXTRAS, *(point.name for point in entry_points(group=GROUP))})
-    known = ", ".join(f"{name}://" for name in schemes)
-    close = get_close_matches(scheme, schemes, 1)
-    guess = f"Did you mean {close[0]}://?" if close else "Is it a typo?"
+    present = sorted(point.name for point in entry_points(group=GROUP))
+    close = get_close_matches(scheme, [*present, *_EXTRAS], 1)
+    guess = f"Did you mean {close[0]}://? " if close else ""
+    known = (
+        f"Installed are {', '.join(f'{name}://' for name in present)}."
+        if present
+        else "No backend is installed."
+    )
+    extras = ", ".join(f"igniter-store[{name}]" for name in dict.fromkeys(_EXTRAS.values()))
     cure = (
         f"Install it: pip install 'igniter-store[{extra}]'."
         if extra
-        else f"{guess} Installed are {known}. To use another backend, install its package."
+        else f"{guess}{known} To add a backend, install {extras} or a third-party package."
     )
     # If the scheme was forgotten, the text before "://" may contain a user and a password.
     shown = repr(scheme) if _SCHEME.fullmatch(scheme) else "such"

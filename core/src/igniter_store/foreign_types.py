@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias, cast, get_origin
 
 import msgspec
@@ -129,12 +129,14 @@ class ForeignTypes:
                 raise Unencodable(
                     f"the encoder raised {type(error).__name__} for a value of type "
                     f"{kind.__name__}",
-                    _CURE,
+                    "Correct the encoder, or make the value plain data.",
                 ) from None
             if plain is not NotImplemented:
                 return plain
         if issubclass(kind, _SCALARS):
             return _base(value)
+        if isinstance(value, Coroutine):
+            raise Unencodable("it contains a coroutine", "Await the call whose result you store.")
         model = (
             None if kind is complex else pydantic_type(kind)
             # Pydantic converts complex numbers to text.

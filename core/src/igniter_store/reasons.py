@@ -131,8 +131,8 @@ def unsupported(error: BaseException) -> str:
     why = why_unsupported(error)
     if why is None:
         return (
-            "`type` isn't a type that values can be converted to. Give a class that msgspec or "
-            "pydantic knows, or leave it out."
+            "`type` isn't a type that values can be converted to. Pass a class that msgspec or "
+            "pydantic supports, or omit it."
         )
     return f"`type` can't be read from bytes: {why[0]}. {why[1]}"
 

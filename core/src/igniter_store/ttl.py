@@ -22,8 +22,11 @@ Ttl: TypeAlias = int | float | timedelta
 
 MAX_SECONDS: Final = 10_000_000_000
 
+OMIT: Final = "; omit it for none"
+"""The cure in the message for an invalid TTL that is optional."""
 
-def ttl_seconds(ttl: Ttl) -> float:
+
+def ttl_seconds(ttl: Ttl, *, cure: str = "") -> float:
     """Return `ttl` in seconds.
 
     Raises:
@@ -31,13 +34,13 @@ def ttl_seconds(ttl: Ttl) -> float:
     """
     seconds = _seconds(ttl)
     if seconds is None or not 0 < seconds <= MAX_SECONDS:
-        raise _invalid("A TTL", ttl, seconds)
+        raise _invalid("A TTL", ttl, seconds, cure=cure)
     return seconds
 
 
 def optional_ttl_seconds(ttl: Ttl | None) -> float | None:
     """Return `ttl` in seconds, or `None` for `None`."""
-    return None if ttl is None else ttl_seconds(ttl)
+    return None if ttl is None else ttl_seconds(ttl, cure=OMIT)
 
 
 def waiting_seconds(time: Ttl, name: str) -> float:
@@ -59,7 +62,7 @@ def _seconds(time: Any) -> float | None:
 
 
 def _invalid(
-    name: str, time: Any, seconds: float | None, *, least: str = "more than 0"
+    name: str, time: Any, seconds: float | None, *, least: str = "more than 0", cure: str = ""
 ) -> StoreError:
     hint = ""
     if seconds is None:
@@ -68,6 +71,6 @@ def _invalid(
         hint = " Is this value in milliseconds?"
     return store_error(
         ErrorCode.STORE_TTL_INVALID,
-        f"{name} must be a number of seconds or a timedelta, {least} and at most 317 years; omit "
-        f"it for none.{hint}",
+        f"{name} must be a number of seconds or a timedelta, {least} and at most 317 years{cure}."
+        f"{hint}",
     )

@@ -39,6 +39,12 @@ async def test_batch_set_refuses_invalid_entries_argument(
     assert sent(igniter_recorder) == []
 
 
+async def test_invalid_entries_error_names_accepted_types(igniter_store: Any) -> None:
+    error = await failure_of(igniter_store.batch.set("k"))
+
+    assert "must be a dict of keys and values, or a list of BatchEntry objects" in error.message
+
+
 BAD_ENTRIES: dict[str, tuple[Any, ErrorCode]] = {
     "none": (None, ErrorCode.STORE_BATCH_ENTRIES_REQUIRED),
     "tuple": (("k", 1), ErrorCode.STORE_BATCH_ENTRIES_REQUIRED),

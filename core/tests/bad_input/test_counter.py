@@ -43,3 +43,13 @@ async def test_a_step_beyond_64_bit_is_refused(
 
     assert error.code == ErrorCode.STORE_INCREMENT_FAILED
     assert sent(igniter_recorder) == []
+
+
+@pytest.mark.parametrize(
+    ("by", "cure"),
+    [("1", "not str."), (True, "not bool."), (1.5, "Count in a smaller unit, such as cents.")],
+)
+async def test_step_of_another_type_is_named(by: Any, cure: str, igniter_store: Any) -> None:
+    error = await failure_of(igniter_store.counter.increment("k", by))
+
+    assert error.message.endswith(cure)

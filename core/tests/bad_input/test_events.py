@@ -79,3 +79,8 @@ def test_attribute_access_to_an_unknown_event_is_refused(igniter_store: Any) -> 
         _ = igniter_store.events.user
 
     assert caught.value.code == ErrorCode.STORE_SCHEMA_CHANNEL_NOT_FOUND
+
+
+def test_misspelt_method_error_names_the_method(igniter_store: Any) -> None:
+    with pytest.raises(AttributeError, match=r"no method 'pubish'.*Did you mean publish\(\)\?"):
+        _ = igniter_store.events.pubish

@@ -70,6 +70,12 @@ async def test_a_value_that_has_no_json_is_refused(
     assert sent(igniter_recorder) == []
 
 
+async def test_unawaited_value_error_says_to_await(igniter_store: Store[str]) -> None:
+    error = await failure_of(igniter_store.kv.set("k", {"user": unawaited()}))
+
+    assert "it contains a coroutine. Await the call" in error.message
+
+
 @pytest.mark.parametrize("method", ["claim.once", "claim.release", "claim.renew"])
 async def test_none_is_refused_as_claim_owner(
     method: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter

@@ -65,10 +65,16 @@ async def test_a_bad_ttl_is_refused(
 async def test_bad_ttl_error_explains_cause(bad: Any, end: str, igniter_store: Store[str]) -> None:
     errors = [
         await failure_of(igniter_store.kv.set("k", 1, ttl=bad)),
-        await failure_of(igniter_store.kv.expire("k", bad)),
+        await failure_of(igniter_store.counter.increment("k", ttl=bad)),
     ]
 
     assert [error.message.endswith(end) for error in errors] == [True, True]
+
+
+async def test_required_ttl_error_does_not_advise_to_omit_it(igniter_store: Store[str]) -> None:
+    error = await failure_of(igniter_store.kv.expire("k", -1))
+
+    assert error.message.endswith("more than 0 and at most 317 years.")
 
 
 @pytest.mark.parametrize("method", NEEDS_TTL)

@@ -8,6 +8,7 @@ Rule: a read-only file is opened as "immutable" only if SQLite can't open it oth
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -222,11 +223,23 @@ def _no_entry(real: str, error: OSError) -> str:
     if not isinstance(error, FileNotFoundError):
         return f"The operating system reports: {error.strerror}. Correct the path."
     if not Path(real).parent.is_dir():
-        return "Its folder doesn't exist. Create the folder; the store creates only the file."
+        return (
+            f"Its folder doesn't exist. {_four_slashes(real)}Create the folder; the store creates "
+            "only the file."
+        )
     return (
         "It doesn't exist, and this user can't create it. Grant write permission for the folder, "
         "or choose another path."
     )
+
+
+def _four_slashes(real: str) -> str:
+    """Return the advice for `sqlite:///tmp/x.db`, which is a path in the working directory."""
+    with contextlib.suppress(OSError, ValueError):  # no working directory, or on another drive
+        meant = Path("/", os.path.relpath(real))
+        if meant.parent != Path("/") and ".." not in meant.parts and meant.parent.is_dir():
+            return f"If you mean {meant}, write four slashes: sqlite:///{meant}. Otherwise: "
+    return ""
 
 
 def network_of(path: str, mounts: str = "/proc/self/mounts") -> str | None:

@@ -125,10 +125,14 @@ def checked_text(url: Any) -> str:
         ConfigurationError: `STORE_CONFIGURATION_INVALID`.
     """
     if not isinstance(url, str):
-        kind = type(url).__name__
+        if url is None:
+            raise misconfigured(
+                "The URL of the backend is None. Check the setting or the environment variable "
+                "that it comes from. Write a URL such as redis://localhost:6379/0."
+            )
         raise misconfigured(
-            "The URL of a backend must be a str such as redis://localhost:6379/0, not a "
-            f"{kind}. Pass str(url)."
+            "The URL of a backend must be a str such as redis://localhost:6379/0, not "
+            f"{type(url).__name__}. Convert it with str(), or decode it."
         )
     plain = str.__str__(url)
     inner = (

@@ -413,9 +413,9 @@ def elsewhere(backend: str | None) -> StoreError:
     It applies while the loop that opened the adapter isn't closed.
     """
     message = (
-        "The store belongs to another event loop, which isn't closed. asyncio.run() creates a "
-        "new loop each time: run the whole program in one asyncio.run(), or create one store per "
-        "loop."
+        "The store is in use in another event loop that is still open, such as the loop of "
+        "another thread. Call it from that loop (asyncio.run_coroutine_threadsafe), or create one "
+        "store per loop. One asyncio.run() after the other is no problem."
     )
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -91,13 +92,27 @@ class EventRegistry(Struct, frozen=True):
             raise unknown_event(event, self.schemas)
 
 
+def unknown_namespace(name: str, methods: list[str]) -> UnknownEvent:
+    """Return the error for `store.events.<name>` that is neither a method nor a namespace."""
+    close = get_close_matches(name, methods, 1)
+    return UnknownEvent(
+        ErrorCode.STORE_SCHEMA_CHANNEL_NOT_FOUND,
+        f"`events` has no method {name!r}, and no namespace of this name is registered. "
+        + (f"Did you mean {close[0]}()? " if close else "")
+        + "Register namespaces with add_events().",
+        details={"event": name, "known": []},
+    )
+
+
 def unknown_event(path: str, schemas: Mapping[str, Any]) -> UnknownEvent:
     """Return the error for a path that isn't an event."""
     namespace = path.partition(":")[0]
     known = sorted(name for name in schemas if name.startswith(f"{namespace}:"))
+    close = get_close_matches(path, known, 1)
     return UnknownEvent(
         ErrorCode.STORE_SCHEMA_CHANNEL_NOT_FOUND,
         f"The event {path!r} isn't registered. "
+        + (f"Did you mean {close[0]!r}? " if close else "")
         + (
             f"The namespace {namespace!r} has {', '.join(known)}."
             if known

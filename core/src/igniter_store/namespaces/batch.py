@@ -167,7 +167,13 @@ def _entries(entries: Any) -> list[BatchEntry]:
         values = cast("Mapping[Any, Any]", entries)
         return [BatchEntry(key, value) for key, value in values.items()]
     return [
-        _one(entry) for entry in items(entries, "entries", ErrorCode.STORE_BATCH_ENTRIES_REQUIRED)
+        _one(entry)
+        for entry in items(
+            entries,
+            "entries",
+            ErrorCode.STORE_BATCH_ENTRIES_REQUIRED,
+            wanted="a dict of keys and values, or a list of BatchEntry objects",
+        )
     ]
 
 

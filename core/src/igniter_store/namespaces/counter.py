@@ -118,5 +118,6 @@ class CounterNamespace(Namespace):
 def _step(by: object) -> int:
     step = plain_int(by)
     if step is None:
-        raise invalid("`by` must be an int. Count in a smaller unit, such as cents.")
+        cure = " Count in a smaller unit, such as cents." if isinstance(by, float) else ""
+        raise invalid(f"`by` must be an int, not {type(by).__name__}.{cure}")
     return step

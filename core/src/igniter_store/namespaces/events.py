@@ -18,7 +18,7 @@ from igniter_store.events.bound import BoundEvent
 from igniter_store.events.declared import EventGroup, namespace_of
 from igniter_store.events.envelope import Actor, EventContext, Wrapper, unwrap
 from igniter_store.events.names import is_pattern, name_to_publish, name_to_subscribe
-from igniter_store.events.registry import EventRegistry, unknown_event
+from igniter_store.events.registry import EventRegistry, unknown_event, unknown_namespace
 from igniter_store.events.subscription import EventStream, EventSubscription, Feed, Handler
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Attempt, Operation
@@ -165,6 +165,9 @@ class EventsNamespace(Namespace):
         # looks up private names, for example to copy an object.
         if namespace.startswith("_"):
             raise AttributeError(namespace)
+        if not self._registry.has_branch(namespace):
+            methods = [name for name in dir(type(self)) if not name.startswith("_")]
+            raise unknown_namespace(namespace, methods)
         return _step(self, self._registry, namespace)
 
     def __getitem__(self, namespace: str) -> Any:

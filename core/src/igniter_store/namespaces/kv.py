@@ -20,7 +20,7 @@ from igniter_store.contract import ErrorCode
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Operation
 from igniter_store.serialization import undecodable
-from igniter_store.ttl import Ttl, ttl_seconds
+from igniter_store.ttl import OMIT, Ttl, ttl_seconds
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -159,7 +159,7 @@ class KeyValueNamespace(Namespace):
                 else self._key(key)
             )
             if ttl is not None:
-                seconds = ttl_seconds(ttl)
+                seconds = ttl_seconds(ttl, cure=OMIT)
             if only_if is not None:
                 _check_condition(only_if)
             written = await self._through.keyvalue.set(
