@@ -413,9 +413,9 @@ def elsewhere(backend: str | None) -> StoreError:
     It applies while the loop that opened the adapter isn't closed.
     """
     message = (
-        "The store is in use in another event loop that is still open, such as the loop of "
-        "another thread. Call it from that loop (asyncio.run_coroutine_threadsafe), or create one "
-        "store per loop. One asyncio.run() after the other is no problem."
+        "The store is in use in another event loop that is still open. Each asyncio.run() creates "
+        "a loop of its own: run the whole program in one asyncio.run(), or create one store per "
+        "loop. From another thread, use asyncio.run_coroutine_threadsafe()."
     )
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
 
