@@ -62,10 +62,11 @@ def items(
     wanted: str = "a list or another iterable, but not text or a mapping",
 ) -> list[Any]:
     """Return the items of `values` if it is an iterable, and not text or a mapping."""
+    untyped: Any = values
     if isinstance(values, str | bytes | bytearray | memoryview | Mapping) or not isinstance(
         values, Iterable
     ):
-        raise store_error(missing, f"`{name}` must be {wanted}. It is {described_type(values)}.")
+        raise store_error(missing, f"`{name}` must be {wanted}. It is {described_type(untyped)}.")
     try:
         # The caller checks the items one by one.
         return list(values)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
