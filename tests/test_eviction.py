@@ -20,6 +20,8 @@ from igniter_store_conformance import servers
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+pytestmark = pytest.mark.full
+
 PASSWORD = "hush-hush"  # noqa: S105 - of a server that exists only for a test
 
 

@@ -64,6 +64,7 @@ class TestMemoryWithRealWaits(ModelClauses):
         return Harness(connect, advance=advance)
 
 
+@pytest.mark.full
 class TestMemoryThroughTheRecorder(AdapterSuite):
     contract = "1"
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers import Server, Target
 
+pytestmark = pytest.mark.full
+
 LIMIT = 30.0
 STARTABLE = [target for target in servers.available() if target.binary is not None]
 

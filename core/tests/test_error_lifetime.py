@@ -18,6 +18,8 @@ from igniter_store.contract import StoreError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
+pytestmark = pytest.mark.full
+
 
 class Order(msgspec.Struct):
     id: int

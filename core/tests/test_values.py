@@ -529,6 +529,7 @@ FIELD_VALUES: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
+@pytest.mark.full
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(data=st.data(), config=CONFIGURATIONS, msgpack=st.booleans())
 def test_configured_model_comes_back_or_is_refused(
@@ -857,6 +858,7 @@ DATACLASS_VALUES = {
 }
 
 
+@pytest.mark.full
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(
     data=st.data(),
