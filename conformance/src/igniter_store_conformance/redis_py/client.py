@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.redis_commands.blocking import LONGEST_WAIT
 from igniter_store.redis_commands.client import CommandClient
-from igniter_store.redis_commands.replies import believed, page, pong
+from igniter_store.redis_commands.replies import believed, pong
 from igniter_store.redis_commands.reply_errors import (
     ConnectionClosed,
     ConnectionLost,
@@ -29,7 +29,7 @@ from igniter_store_conformance.redis_py.connections import Connections, is_sent
 from igniter_store_conformance.redis_py.errors import ERRORS, NAME, reply_error_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine
 
     from igniter_store.redis_commands.replies import Reader
     from igniter_store.redis_commands.subscriptions import CommandSubscription
@@ -147,16 +147,6 @@ class RedisPyClient(CommandClient):
             words=words,
         ) from without_quotes(reply_error)
 
-    def group_by_slot(self, keys: Sequence[str | bytes]) -> list[range]:
-        return [range(len(keys))] if keys else []
-
-    async def scan(
-        self, cursor: str, pattern: str, count: int, code: ErrorCode
-    ) -> tuple[str, list[bytes]]:
-        return await self.read(
-            "SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code
-        )
-
     async def subscribe(self, subscription: CommandSubscription) -> None:
         self.require_open()
         reply_error = await self._listener.add(subscription)
@@ -169,6 +159,3 @@ class RedisPyClient(CommandClient):
                 writes=False,
                 words=subscription.name,
             ) from without_quotes(reply_error)
-
-    async def ping(self) -> None:
-        await self.read("PING", read=pong)
