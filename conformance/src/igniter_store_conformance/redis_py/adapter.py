@@ -5,18 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from igniter_store.contract.errors import misconfigured
+from igniter_store.adapter_tools.options import COMMON
 from igniter_store.redis_commands.adapter import CommandAdapter
-from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
-from igniter_store_conformance.redis_py.client import RedisPyClient
+from igniter_store_conformance.redis_py.client import CONNECTIONS, RedisPyClient
 from igniter_store_conformance.redis_py.errors import NAME
+from igniter_store_conformance.redis_py.urls import client_of, server_location
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
+
+    from redis.asyncio import Redis
 
 
 class RedisPyAdapter(CommandAdapter):
@@ -29,68 +29,47 @@ class RedisPyAdapter(CommandAdapter):
         timeout: seconds that a command may take, in addition to the time that a blocking read
             waits.
         connect_timeout: seconds that connecting may take.
+        connections: how many commands may be in flight; blocking reads aren't counted.
     """
 
     name: ClassVar[str] = NAME
 
     def __init__(
-        self, connect: Callable[[], Redis], *, timeout: float = 5.0, connect_timeout: float = 2.0
+        self,
+        connect: Callable[[], Redis],
+        *,
+        timeout: float = 5.0,
+        connect_timeout: float = 2.0,
+        connections: int = CONNECTIONS,
     ) -> None:
-        super().__init__(partial(RedisPyClient, connect, timeout, connect_timeout))
+        super().__init__(partial(RedisPyClient, connect, timeout, connect_timeout, connections))
 
     @classmethod
     def from_url(
-        cls, url: str, *, timeout: float = 5.0, connect_timeout: float = 2.0, **unknown: Any
+        cls,
+        url: str,
+        *,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+        **options: Any,
     ) -> Self:
         """Return an adapter for a URL.
 
-        The URL is `redis://[user:password@]host[:port][/database]`, valkey://, rediss:// or
-        unix:///path.
+        The URL is `redis://[user:password@]host[:port][/database]`, valkey://, dragonfly://,
+        rediss:// or unix:///path. The query may hold the options.
 
         Args:
             url: the address of the server.
             timeout: see the class.
             connect_timeout: see the class.
-            unknown: no other options are accepted.
+            options: connections, and the options of TLS. Arguments override the URL.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID` for an invalid URL, or another option.
         """
-        if unknown:
-            raise misconfigured(
-                f"The adapter has no option {min(unknown)!r}. Use timeout or connect_timeout.", NAME
-            )
-        connect = partial(client, url, None)
-        try:
-            connect()
-        except ValueError:  # its message may contain a password
-            raise misconfigured(
-                "The URL is invalid. Write redis://user:password@host:6379/0, rediss://… or "
-                "unix:///path.",
-                NAME,
-            ) from None
-        return cls(connect, timeout=timeout, connect_timeout=connect_timeout)
-
-
-def client(url: str, connect_timeout: float | None = 2.0) -> Redis:
-    """Return the client that the adapter needs for a URL; it connects when it is used.
-
-    A client for redis+cluster:// has the same methods.
-
-    Args:
-        url: the address of the server.
-        connect_timeout: redis-py's own timeout, which also expires if the event loop was blocked.
-    """
-    options: dict[str, Any] = {
-        "protocol": 2,
-        "socket_connect_timeout": connect_timeout,
-        "socket_timeout": None,
-    }
-    plain = url.replace("valkey", "redis", 1).replace("redis+cluster://", "redis://", 1)
-    untyped: Any = Redis  # from_url has no types for its options
-    if plain != url and "+cluster" in url:
-        untyped, quiet = RedisCluster, {}
-    else:
-        quiet = {"retry": Retry(NoBackoff(), 0), "health_check_interval": 0}
-    made: Redis = untyped.from_url(plain, **options, **quiet)
-    return made
+        given = {"timeout": timeout, "connect_timeout": connect_timeout, **options}
+        location = server_location(url, given)
+        connect = partial(client_of, location, None)
+        connect()  # raises for options that don't fit the scheme
+        own = {name: value for name, value in location.options.items() if name in COMMON}
+        return cls(connect, **own)

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CROWD: Final = 32  # connections for commands; further callers wait for one
+CONNECTIONS: Final = 32
+"""Connections for commands, unless the caller sets another number. Further callers wait for one."""
+
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 
 
@@ -48,25 +50,31 @@ class RedisPyClient(CommandClient):
         connect: creates the client, which connects when it is used.
         timeout: seconds that a command may take.
         connect_timeout: seconds that connecting may take.
+        connections: how many commands may be in flight.
     """
 
     errors = ERRORS
 
     def __init__(
-        self, connect: Callable[[], Redis], timeout: float, connect_timeout: float
+        self,
+        connect: Callable[[], Redis],
+        timeout: float,
+        connect_timeout: float,
+        connections: int = CONNECTIONS,
     ) -> None:
         super().__init__()
         self._timeout: Final = timeout
         self._connections: Final = Connections(connect, connect_timeout)
         self._listener: Final = Listener(self._connections, timeout)
-        self._crowd = asyncio.Semaphore(_CROWD)
+        self._crowd_size: Final = connections
+        self._crowd = asyncio.Semaphore(connections)
 
     async def open(self) -> None:
         """Create the client, and check that the server replies."""
         self._connections.open()
         self._listener.open()
         self.accept_calls()
-        self._crowd = asyncio.Semaphore(_CROWD)  # it belongs to the event loop
+        self._crowd = asyncio.Semaphore(self._crowd_size)  # it belongs to the event loop
         try:
             await self._once(("PING",), pong, _FAILED, writes=False)
         except GeneratorExit:
@@ -123,7 +131,7 @@ class RedisPyClient(CommandClient):
                 connections.limit(self._timeout + wait),
                 contextlib.nullcontext() if wait else self._crowd,
             ):
-                for _ in range(_CROWD):
+                for _ in range(CONNECTIONS):
                     async with connections.connection() as connection:
                         has_left = True
                         if await is_sent(connection, words):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import escape
 
-from igniter_store_conformance.redis_py.adapter import client
+from igniter_store_conformance.redis_py.urls import client
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

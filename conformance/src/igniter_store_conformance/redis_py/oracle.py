@@ -6,7 +6,7 @@ from typing import Any
 
 from igniter_store.contract import name_to_bytes
 
-from igniter_store_conformance.redis_py.adapter import client
+from igniter_store_conformance.redis_py.urls import client
 
 
 class RedisOracle:
