@@ -446,6 +446,25 @@ async def test_command_times_out_without_shifting_later_replies(
     assert (late.code, late.maybe_applied) == (ErrorCode.STORE_TIMEOUT, True)
 
 
+@pytest.mark.parametrize("end", ["timeout", "cancel"])
+async def test_timed_out_or_cancelled_write_is_not_applied_later(target: Target, end: str) -> None:
+    """The value is longer than what the operating system buffers for a paused server."""
+    with await asyncio.to_thread(partial(servers.start, target)) as server:
+        if not server.controllable:
+            pytest.skip(f"{target} can't be paused")
+        adapter = RedisPyAdapter.from_url(server.url, timeout=1.0 if end == "timeout" else 30.0)
+        await adapter.open()
+        await server.pause()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.0 if end == "cancel" else None):
+                await adapter.set("t:a", bytes(32_000_000))
+        await adapter.close()
+        await server.resume()
+        await until(lambda: connected_clients(server) == 1)
+
+        assert await RedisOracle(server.url).peek("t:a") is None
+
+
 async def test_lost_subscription_comes_back_and_reports_gap(server: Server) -> None:
     with Proxy(server.address.host, server.address.port) as proxy:
         adapter = RedisPyAdapter.from_url(f"redis://{proxy.host}:{proxy.port}")
@@ -609,6 +628,12 @@ async def test_fakeredis_can_stand_in_for_a_server() -> None:
 def blocked_readers(server: Server) -> int:
     with server.exchange() as exchange:
         return int(exchange.info("clients")["blocked_clients"])
+
+
+def connected_clients(server: Server) -> int:
+    """Return the number of connections, with the one that asks."""
+    with server.exchange() as exchange:
+        return int(exchange.info("clients")["connected_clients"])
 
 
 def _subscribers(server: Server, channel: str) -> int:

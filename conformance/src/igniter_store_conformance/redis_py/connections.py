@@ -1,6 +1,7 @@
 """The connections of redis-py's pool: each is used by one call at a time, or by all subscriptions.
 
-Rule: a connection is closed if its reply was not read completely, for any reason.
+Rule: a connection is closed if its reply was not read completely, for any reason. The rest of its
+    command is then not sent any more: the server would apply it after the caller got its error.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Connections:
         # redis-py can close them only in their event loop, and has no public names for them
         for connection in (*pool._available_connections, *pool._in_use_connections):  # noqa: SLF001
             writer = connection._writer  # noqa: SLF001 - the same
-            transport = getattr(writer, "transport", None)  # fakeredis has none
+            transport = _transport(writer)
             if is_inherited and transport is not None:
                 disconnect([transport.get_extra_info("socket")])
             elif not is_inherited:
@@ -102,7 +103,8 @@ class Connections:
     async def connection(self) -> AsyncGenerator[Any]:
         """Lend a connection of the pool, for one command.
 
-        redis-py closes the connection when a caller is interrupted while reading.
+        redis-py closes the connection when a caller is interrupted while writing or reading. Its
+        transport would first send what it has buffered.
         """
         failed: StoreError | None = None
         try:
@@ -110,12 +112,15 @@ class Connections:
         except (RedisError, OSError) as error:
             failed = error if isinstance(error, StoreError) else self.not_reached(error)
         else:
+            writer = connection._writer  # noqa: SLF001 - redis-py has no public name for it
             try:
                 yield connection
             except StoreError:  # the reply was rejected
                 await connection.disconnect(nowait=True)
                 raise
             finally:
+                if connection._writer is not writer:  # noqa: SLF001 - the same
+                    _abort(writer)
                 await self._pool.release(connection)
         if failed is not None:
             try:
@@ -158,6 +163,7 @@ class Connections:
             return await self._pool.get_connection()
 
     async def _end(self, connection: Any) -> None:
+        _abort(connection._writer)  # noqa: SLF001 - redis-py has no public name for it
         await connection.disconnect(nowait=True)
         await self._pool.release(connection)
         await self.drop_idle()
@@ -257,6 +263,18 @@ def is_closing(writer: Any) -> bool:
     transport.
     """
     return writer is None or (isinstance(writer, asyncio.StreamWriter) and writer.is_closing())
+
+
+def _transport(writer: Any) -> Any:
+    """Return the transport of a writer; fakeredis has none."""
+    return getattr(writer, "transport", None)
+
+
+def _abort(writer: Any) -> None:
+    """Close a connection, and drop the bytes that weren't sent yet."""
+    transport = _transport(writer)
+    if transport is not None:
+        release_transport(transport)
 
 
 def _wire(word: Any) -> Any:
