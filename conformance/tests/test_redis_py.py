@@ -465,6 +465,26 @@ async def test_timed_out_or_cancelled_write_is_not_applied_later(target: Target,
         assert await RedisOracle(server.url).peek("t:a") is None
 
 
+async def test_many_blocked_readers_leave_connections_for_calls(
+    adapter: RedisPyAdapter, server: Server
+) -> None:
+    """There are more of them than redis-py's pool has connections by default."""
+    await adapter.xgroup_create("t:s", "g")
+    reading = [
+        asyncio.create_task(adapter.xreadgroup("t:s", "g", "c", block=30)) for _ in range(130)
+    ]
+    await until(
+        lambda: any(reader.done() for reader in reading) or blocked_readers(server) == len(reading)
+    )
+    value = await adapter.get("t:none")
+    finished = [reader for reader in reading if reader.done()]
+    for reader in reading:
+        reader.cancel()
+    await asyncio.gather(*reading, return_exceptions=True)
+
+    assert (finished, value) == ([], None)
+
+
 async def test_lost_subscription_comes_back_and_reports_gap(server: Server) -> None:
     with Proxy(server.address.host, server.address.port) as proxy:
         adapter = RedisPyAdapter.from_url(f"redis://{proxy.host}:{proxy.port}")

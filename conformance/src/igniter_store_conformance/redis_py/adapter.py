@@ -24,8 +24,8 @@ class RedisPyAdapter(CommandAdapter):
 
     Args:
         connect: creates a client of redis-py that returns bytes and uses RESP2, without retries and
-            without timeouts of its own. `open` calls it, and `close` closes the client. `from_url`
-            has one.
+            without timeouts of its own. Its `max_connections` also limits the blocking reads.
+            `open` calls it, and `close` closes the client. `from_url` has one.
         timeout: seconds that a command may take, in addition to the time that a blocking read
             waits.
         connect_timeout: seconds that connecting may take.

@@ -36,6 +36,7 @@ _ALIASES: Final = {
 _OPTIONS: Final = Options(NAME, {**LOGIN, **_TLS}, _ALIASES)
 _PLAIN: Final = ("redis", "unix", "valkey", "dragonfly")
 _SECURE: Final = ("rediss", "valkeys", "dragonflys")
+_UNLIMITED: Final = 2**31 - 1  # redis-py's default is 100; each blocking read has a connection
 _ONE_SERVER: Final = Form((*_PLAIN, *_SECURE), _OPTIONS)
 _CLUSTER: Final = Form(
     ("redis+cluster", "valkey+cluster", "rediss+cluster", "valkeys+cluster"),
@@ -84,6 +85,7 @@ def client_of(location: Location, connect_timeout: float | None) -> Redis:
         "protocol": 2,
         "socket_connect_timeout": connect_timeout,
         "socket_timeout": None,
+        "max_connections": _UNLIMITED,
         "username": location.username,
         "password": location.password,
         "ssl": scheme in _SECURE,
