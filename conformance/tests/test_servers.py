@@ -275,7 +275,7 @@ def test_every_server_on_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_port_is_reserved_once_in_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     reserve = (
         "import random, sys; from igniter_store_conformance.servers import ports; "
-        "draws = iter(map(int, sys.argv[1:])); random.randint = lambda *_: next(draws); "
+        "random.sample = lambda *_: map(int, sys.argv[1:]); "
         "print(ports.ReservedPort().number)"
     )
     first, other = ports.ReservedPort(), ports.ReservedPort()
@@ -290,12 +290,11 @@ def test_port_is_reserved_once_in_all_processes(monkeypatch: pytest.MonkeyPatch)
         return int(done.stdout)
 
     elsewhere = reserved_elsewhere()
-    draws = iter([first.number, free])
 
-    def next_draw(_lowest: int, _highest: int) -> int:
-        return next(draws)
+    def drawn(*_: object) -> list[int]:
+        return [first.number, free]
 
-    monkeypatch.setattr("random.randint", next_draw)
+    monkeypatch.setattr("random.sample", drawn)
     here = ports.ReservedPort()
     assert (elsewhere, here.number) == (free, free)
 

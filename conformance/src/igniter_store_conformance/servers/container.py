@@ -35,13 +35,15 @@ class ContainerServer(Server):
 
     def __init__(self, target: Target, *, proxied: bool) -> None:
         containers: Any = importlib.import_module("testcontainers.core.container")
+        self._container: Any = None
+        self.proxy = None
         self._port = ReservedPort()
-        port = self._port.number
-        self._container: Any = containers.DockerContainer(target.image).with_bind_ports(6379, port)
-        self._container.start()
-        atexit.register(self.close)
-        super().__init__(target, Address(port=port), proxied=proxied)
         try:
+            port = self._port.number
+            self._container = containers.DockerContainer(target.image).with_bind_ports(6379, port)
+            atexit.register(self.close)
+            self._container.start()
+            super().__init__(target, Address(port=port), proxied=proxied)
             self.answering()
         except BaseException:
             self.close()
@@ -55,8 +57,11 @@ class ContainerServer(Server):
     def close(self) -> None:
         atexit.unregister(self.close)
         super().close()
-        self._container.stop()
-        self._port.release()
+        try:
+            if self._container is not None:
+                self._container.stop()
+        finally:
+            self._port.release()
 
     async def stop(self) -> None:
         await asyncio.to_thread(self._engine().stop)

@@ -3,6 +3,8 @@
 Rule: a port belongs to one `ReservedPort` at a time, in all processes of this machine. Otherwise
     two servers that start together may draw the same port. The second can't bind it, and the first
     answers in its place.
+Rule: the reservation belongs to the process that made it. A forked child inherits the descriptor of
+    the lock, and closes it at once.
 """
 
 from __future__ import annotations
@@ -12,8 +14,11 @@ import os
 import random
 import socket
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Final
+
+from igniter_store_conformance.servers.server import ServerFailed
 
 try:
     import fcntl
@@ -29,6 +34,17 @@ _LAST: Final = 21_999
 _SECOND: Final = 10_000
 
 
+# The folder of the files may belong to all users, so a file may be another user's link or FIFO.
+# Windows has neither.
+_FLAGS: Final = (
+    os.O_RDONLY
+    | os.O_CREAT
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+
+
 class ReservedPort:
     """A port of the loopback interface that was free when it was reserved.
 
@@ -37,42 +53,93 @@ class ReservedPort:
 
     Attributes:
         number: the port.
+
+    Raises:
+        ServerFailed: no port can be reserved.
     """
 
     def __init__(self) -> None:
-        while True:
-            number = random.randint(_FIRST, _LAST)  # noqa: S311 - no secret
-            lock = _lock(number)
+        unusable: OSError | None = None
+        ports = range(_FIRST, _LAST + 1)
+        for number in random.sample(ports, len(ports)):
+            try:
+                lock = _lock(number)
+            except OSError as error:
+                unusable = error
+                continue
             if lock is None:
                 continue
             if _is_free(number) and _is_free(number + _SECOND):
                 self.number: int = number
                 self._lock: int | None = lock
+                _RESERVED.add(self)
                 return
             os.close(lock)
+        raise _none_left(unusable) from unusable
 
     def release(self) -> None:
         """Let others have the port; may be called twice."""
         lock, self._lock = self._lock, None
         if lock is not None:
+            if fcntl is not None:
+                # A child process that was just forked may still have a copy of the descriptor.
+                fcntl.flock(lock, fcntl.LOCK_UN)
+            os.close(lock)
+
+    def forget(self) -> None:
+        """Close the descriptor in a forked child; the parent keeps the port."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
             os.close(lock)
 
 
+_RESERVED: Final[weakref.WeakSet[ReservedPort]] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for port in tuple(_RESERVED):
+        port.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
 def _lock(number: int) -> int | None:
-    """Return the descriptor of a locked file for this port, `None` if another holds the lock."""
+    """Return the descriptor of a locked file for this port, `None` if another holds the lock.
+
+    Raises:
+        OSError: this port's file can't be opened.
+        ServerFailed: files can't be locked.
+    """
     # The file stays. If it were deleted, two processes could lock two files of the same name.
     file = Path(tempfile.gettempdir()) / f"igniter-port-{number}.lock"
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CREAT, 0o644)
-    except PermissionError:  # another user's file
-        return None
+    descriptor = os.open(file, _FLAGS, 0o644)
     if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(descriptor)
             return None
+        except OSError as error:
+            os.close(descriptor)
+            raise ServerFailed(
+                f"No port can be reserved: files in {file.parent} can't be locked "
+                f"({error.strerror}). Set TMPDIR to a folder on a local disk."
+            ) from error
     return descriptor
+
+
+def _none_left(unusable: OSError | None) -> ServerFailed:
+    if unusable is None:
+        return ServerFailed(
+            f"All ports from {_FIRST} to {_LAST} are in use. End the servers or the test runs that "
+            "use them."
+        )
+    return ServerFailed(
+        f"No port from {_FIRST} to {_LAST} can be reserved: files in {tempfile.gettempdir()} can't "
+        f"be opened ({unusable.strerror}). Set TMPDIR to a folder in which you may create files."
+    )
 
 
 def _is_free(port: int) -> bool:
