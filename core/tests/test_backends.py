@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from igniter_store import ConfigurationError, ErrorCode, Store
@@ -47,20 +47,26 @@ class Unfit(Mine):
 def install(
     monkeypatch: pytest.MonkeyPatch, fallbacks: dict[str, Any] | None = None, **adapters: Any
 ) -> None:
+    """Install an adapter or an exception of its import for each scheme; a list has several."""
     groups = {GROUP: adapters, FALLBACKS: fallbacks or {}}
+
+    def candidates(group: str, scheme: str) -> list[Any]:
+        found = groups[group][scheme]
+        return cast("list[Any]", found) if isinstance(found, list) else [found]
 
     class Point(EntryPoint):
         def load(self) -> Any:
-            found = groups[self.group][self.name]
-            if isinstance(found, Exception):
+            found = candidates(self.group, self.name)[int(self.attr)]
+            if isinstance(found, BaseException):
                 raise found
             return found
 
     def entry_points(*, group: str, name: str | None = None) -> list[EntryPoint]:
         return [
-            Point(scheme, f"a.module:{scheme}", group)
+            Point(scheme, f"a.module:{number}", group)
             for scheme in groups[group]
             if name in {None, scheme}
+            for number, _ in enumerate(candidates(group, scheme))
         ]
 
     monkeypatch.setattr("igniter_store.backends.entry_points", entry_points)
@@ -240,3 +246,75 @@ def test_missing_client_library_is_named_without_a_fallback(
 
     assert "importing it failed: valkey-glide isn't installed." in caught.value.message
     assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "failure", [NO_GLIDE, ZeroDivisionError("text"), SystemExit("text"), 5], ids=repr
+)
+def test_second_backend_serves_scheme_when_first_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failure: Any
+) -> None:
+    install(monkeypatch, two=[failure, Mine])
+
+    assert adapter_class("two") is Mine
+    with pytest.raises(ConfigurationError, match=r"Installed are two://\. "):
+        adapter_class("twoo")
+    assert "the mine backend serves it" in caplog.text
+
+
+def test_second_fallback_serves_scheme_when_first_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = ModuleNotFoundError("No module named 'other'")
+    install(monkeypatch, {"valkey": [failing, 5, Mine]}, valkey=NO_GLIDE)
+
+    assert adapter_class("valkey") is Mine
+    assert "valkey-glide isn't installed." in caplog.text
+
+
+@pytest.mark.parametrize("fallback", [ModuleNotFoundError("No module named 'other'"), 5], ids=repr)
+def test_backends_own_error_is_raised_when_fallbacks_fail(
+    monkeypatch: pytest.MonkeyPatch, fallback: Any
+) -> None:
+    install(monkeypatch, {"valkey": fallback}, valkey=[NO_GLIDE, ModuleNotFoundError("second")])
+
+    with pytest.raises(ConfigurationError) as caught:
+        adapter_class("valkey")
+
+    assert caught.value.__cause__ is NO_GLIDE
+
+
+@pytest.mark.parametrize(
+    ("fallback", "cause"),
+    [
+        (ModuleNotFoundError("No module named 'other'"), "The fallback for valkey:// is installed"),
+        (5, f"in the group {FALLBACKS} isn't an Adapter class"),
+    ],
+    ids=["not imported", "not an adapter"],
+)
+def test_failing_fallback_is_cause_of_unknown_scheme(
+    monkeypatch: pytest.MonkeyPatch, fallback: Any, cause: str
+) -> None:
+    install(monkeypatch, {"valkey": fallback})
+
+    with pytest.raises(ConfigurationError) as caught:
+        adapter_class("valkey")
+
+    assert caught.value.code == ErrorCode.STORE_BACKEND_UNKNOWN
+    assert "pip install 'igniter-store[valkey]'" in caught.value.message
+    assert isinstance(caught.value.__cause__, ConfigurationError)
+    assert cause in caught.value.__cause__.message
+
+
+def test_import_that_exits_is_a_failing_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaving = SystemExit("a secret")
+    install(monkeypatch, leaving=leaving, mine=Mine)
+
+    with pytest.raises(ConfigurationError) as caught:
+        adapter_class("leaving")
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert caught.value.__cause__ is leaving
+    assert "importing it failed (SystemExit)" in caught.value.message
+    assert "secret" not in caught.value.message
+    assert [backend.scheme for backend in installed()] == ["mine"]

@@ -2,7 +2,9 @@
 
 Rule: A URL's user, password and query never appear in a message.
 Rule: A backend may register itself as the fallback for the schemes of another one. It serves them
-    when the other isn't installed, or lacks its client library, and this is logged once a scheme.
+    when the other isn't installed, or lacks its client library.
+Rule: An entry point that can't be loaded doesn't end the search: the next one may serve the scheme.
+    That is logged once a scheme, with the cause.
 """
 
 from __future__ import annotations
@@ -46,9 +48,7 @@ _EXTRAS: Final = {
     "dragonflys": "valkey",
 }
 
-_FALLBACK_USED: Final = (
-    "The backend for %s:// isn't installed, or its client library isn't: the %s backend serves it."
-)
+_OTHER_USED: Final = "The backend for %s:// can't be used, so the %s backend serves it. Cause: %s"
 _LOGGER: Final = logging.getLogger("igniter_store")
 _warned: set[str] = set()
 
@@ -71,23 +71,31 @@ def adapter_class(scheme: str) -> type[Adapter]:
             `STORE_CONFIGURATION_INVALID` if a package registered an object that can't be loaded or
             isn't an adapter; `STORE_ENVIRONMENT_REQUIRED` on platforms where Python has no sockets.
     """
-    for point in entry_points(group=GROUP, name=scheme):
+    backends = entry_points(group=GROUP, name=scheme)
+    failures: list[StoreError] = []
+    found = _first_loaded(backends, failures)
+    cause = failures[0].message if failures else ""
+    if found is None and all(isinstance(each.__cause__, ModuleNotFoundError) for each in failures):
+        cause = cause or "It isn't installed."
+        found = _first_loaded(entry_points(group=FALLBACKS, name=scheme), failures)
+    if found is None:
+        if backends:
+            raise failures[0]
+        raise _unknown(scheme) from (failures[0] if failures else None)
+    if cause and scheme not in _warned:
+        _warned.add(scheme)
+        _LOGGER.warning(_OTHER_USED, scheme, found.name, cause)
+    return _usable(found)
+
+
+def _first_loaded(points: EntryPoints, failures: list[StoreError]) -> type[Adapter] | None:
+    """Return the first adapter class that can be loaded, and collect the errors of the others."""
+    for point in points:
         try:
-            return _usable(_load(point))
+            return _load(point)
         except StoreError as error:
-            if not isinstance(error.__cause__, ModuleNotFoundError) or not _fallbacks(scheme):
-                raise
-    for point in _fallbacks(scheme):
-        found = _usable(_load(point))
-        if scheme not in _warned:
-            _warned.add(scheme)
-            _LOGGER.warning(_FALLBACK_USED, scheme, found.name)
-        return found
-    raise _unknown(scheme)
-
-
-def _fallbacks(scheme: str) -> EntryPoints:
-    return entry_points(group=FALLBACKS, name=scheme)
+            failures.append(error)
+    return None
 
 
 def _usable(found: type[Adapter]) -> type[Adapter]:
@@ -156,24 +164,30 @@ def installed() -> list[Backend]:
 def _load(point: EntryPoint) -> type[Adapter]:
     try:
         found = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # The text of an ImportError names modules and what to install; other texts may be anything.
-        reason = f": {error}" if isinstance(error, ImportError) else ". See the cause."
+        reason = (
+            f": {error}"
+            if isinstance(error, ImportError)
+            else f" ({type(error).__name__}). See the cause."
+        )
+        kind = "fallback" if point.group == FALLBACKS else "backend"
         raise store_error(
             ErrorCode.STORE_CONFIGURATION_INVALID,
-            f"The backend for {point.name}:// is installed, but importing it failed{reason}",
+            f"The {kind} for {point.name}:// is installed, but importing it failed{reason}",
         ) from error
     if not isinstance(found, type) or not issubclass(found, Adapter):
         raise store_error(
             ErrorCode.STORE_CONFIGURATION_INVALID,
-            (f"The entry point for {point.name}:// in the group {GROUP} isn't an Adapter class."),
+            f"The entry point for {point.name}:// in the group {point.group} isn't an Adapter "
+            "class.",
         )
     return found
 
 
 def _unknown(scheme: str) -> StoreError:
     extra = _EXTRAS.get(scheme)
-    present = sorted(point.name for point in entry_points(group=GROUP))
+    present = sorted({point.name for point in entry_points(group=GROUP)})
     close = get_close_matches(scheme, [*present, *_EXTRAS], 1)
     guess = f"Did you mean {close[0]}://? " if close else ""
     known = (
