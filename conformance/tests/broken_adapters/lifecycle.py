@@ -163,6 +163,23 @@ class CleanUpForgetsBeforeItCloses(Broken):
         await super().open()
 
 
+class CloseRaisesAnEarlierCancellation(Broken):
+    """`close` raises the `CancelledError` of an earlier `close`, whose task was cancelled."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
+
+    async def close(self) -> None:
+        closing = self.notes.pop("closing", None)
+        if closing is not None and closing.cancelled():
+            raise asyncio.CancelledError
+        self.notes["closing"] = asyncio.create_task(self._close())
+        await asyncio.shield(self.notes["closing"])
+
+    async def _close(self) -> None:
+        await asyncio.sleep(0)
+        await super().close()
+
+
 class CloseWakesNoReader(Broken):
     """`close` doesn't wake the blocked readers."""
 
@@ -409,6 +426,20 @@ class RefusesTheNextLoop(Broken):
             raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, "opened in another event loop")
         self.notes["loop"] = loop
         await super().open()
+
+
+class OpenHoldsALockForEver(Broken):
+    """The lock of an `open` that a loop's end interrupts is never released."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-16"})
+
+    async def open(self) -> None:
+        if self.notes.get("opening in") not in {None, asyncio.get_running_loop()}:
+            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, "another task is opening")
+        self.notes["opening in"] = asyncio.get_running_loop()
+        await asyncio.sleep(0)
+        await super().open()
+        self.notes["opening in"] = None
 
 
 class RepliesShift(Broken):

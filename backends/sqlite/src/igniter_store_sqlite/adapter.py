@@ -92,7 +92,6 @@ class SQLiteAdapter(
         self.in_process: bool = is_in_memory(engine)
         self._affinity = Affinity(self.abandon)
         self._changing = asyncio.Lock()
-        self._sweeper: Sweeper | None = None
         self._database = Database(
             engine,
             timeout,
@@ -101,6 +100,7 @@ class SQLiteAdapter(
             connect_timeout=timeout if own is None else own.connect_timeout or timeout,
         )
         self._ending: asyncio.Task[None] | None = None  # started by `close`
+        self._leaving: tuple[Listener, Changes, Sweeper | None] | None = None  # what it closes
         self._use_nothing(_Absent(ERRORS.not_connected))
 
     @property
@@ -164,51 +164,69 @@ class SQLiteAdapter(
         async with self._changing:
             if self.is_open:
                 self.is_open = False
-                self._ending = asyncio.create_task(
-                    self._end(self._sweeper, self._listener, self._changes)
-                )
+                self._leaving = self._listener, self._changes, self._sweeper
+                self._ending = asyncio.create_task(self._end(*self._leaving))
             self._use_nothing(_Absent(ERRORS.closed))
             await self._ended()
+            await self._database.close()  # in case that the closing failed, or never began
             self.affinity.release()
+
+    async def _end(self, listener: Listener, changes: Changes, sweeper: Sweeper | None) -> None:
+        try:
+            if sweeper is not None:
+                await sweeper.close()
+            await listener.close()
+            await self._database.close()
+        except Exception:
+            await changes.close()
+            raise
+        except BaseException:  # every task is cancelled, mostly because the loop is about to end
+            self._database.let_go()
+            raise
+        await changes.close()
+
+    async def _ended(self) -> None:
+        # Cancelling the caller doesn't stop the closing: the next `close` or `open` waits for it.
+        ending = self._ending
+        if ending is not None:
+            await asyncio.wait({ending})
+            self._ending = self._leaving = None
+            if not ending.cancelled():  # as by code that cancels every task of its loop
+                ending.result()
+        await self._database.closed()  # by an `open` that was cancelled
 
     def abandon(self) -> None:
         if not self.affinity.has_ended:
             return
         is_inherited = self.affinity.is_inherited
+        listener, changes, sweeper = parts = self._leaving or (
+            self._listener,
+            self._changes,
+            self._sweeper,
+        )
         if is_inherited:
-            keep(self._listener, self._changes, self._sweeper, self._ending)
-        self._database.abandon(self._listener.leave, is_inherited=is_inherited)
-        self._listener.abandon()
-        self._changes.abandon()
-        if self._sweeper is not None:
-            self._sweeper.abandon()
+            keep(*parts, self._ending)
+        self._database.abandon(listener.leave, is_inherited=is_inherited)
+        listener.abandon()
+        changes.abandon()
+        if sweeper is not None:
+            sweeper.abandon()
         forget_task(self._ending)
         self._use_nothing(_Absent(ERRORS.inherited if is_inherited else ERRORS.not_connected))
         # A task of the closed loop may still hold the old lock.
-        self._changing, self._ending, self._sweeper = (
-            asyncio.Lock(),
-            None,
-            None,
-        )
+        self._changing, self._ending, self._leaving = asyncio.Lock(), None, None
         self.is_open = False
         self.affinity.end()
 
     def _bind(self) -> None:
-        self.affinity.enter(NAME, is_in_use=self.is_open or self._changing.locked())
-
-    async def _ended(self) -> None:
-        # Cancelling the caller doesn't stop the closing: the next `close` or `open` waits for it.
-        if self._ending is not None:
-            await asyncio.shield(self._ending)
-            self._ending = None
-        await self._database.closed()  # by an `open` that was cancelled
-
-    async def _end(self, sweeper: Sweeper | None, listener: Listener, changes: Changes) -> None:
-        if sweeper is not None:
-            await sweeper.close()
-        await listener.close()
-        await self._database.close()
-        await changes.close()
+        is_ending = self._ending is not None and not self._ending.done()
+        self.affinity.enter(
+            NAME,
+            is_in_use=self.is_open
+            or self._changing.locked()
+            or is_ending
+            or self._database.is_closing,
+        )
 
     async def ping(self) -> float:
         began = time.perf_counter()
@@ -239,6 +257,7 @@ class SQLiteAdapter(
         self._reads = self._writes = cast("Worker", absent)
         self._changes = Changes()
         self._listener = Listener(self._reads, self._writes, self._changes, self._bind)
+        self._sweeper: Sweeper | None = None
 
     def _warn_of_networks(self) -> None:
         path = self._database.path

@@ -74,10 +74,10 @@ class Changes:
 
     async def close(self) -> None:
         """Wake all waiting callers, and stop."""
-        watching, self._watching = self._watching, None
-        if watching is not None:
-            watching.cancel()
-            await asyncio.wait({watching})
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait({self._watching})
+            self._watching = None
         self._wake_all()
 
     def abandon(self) -> None:

@@ -3,9 +3,10 @@
 A database in memory has one connection for both.
 
 Rule: a read-only file can be read; the adapter refuses calls that write.
-Rule: SQLAlchemy's engine opens and closes connections. The two workers run everything on them.
-Rule: a connection with changed settings doesn't return to a pool of the user's, but is closed with
-    the adapter.
+Rule: SQLAlchemy's engine opens connections. From then on the two workers run everything on them, and
+    their threads close them: a cancelled task or a closed event loop leaves nothing open.
+Rule: a connection with changed settings doesn't return to a pool of the user's. The exception is the
+    only connection of a user's database in memory.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -21,14 +21,16 @@ from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import forget_task, keep
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import PoolProxiedConnection, StaticPool
 
 from igniter_store_sqlite.errors import (
     ERRORS,
     cannot_open,
+    connection_ended,
     failure,
     is_busy,
     is_read_only,
+    late,
     locked,
     moved,
     not_opened,
@@ -43,7 +45,7 @@ from igniter_store_sqlite.file_identity import (
 from igniter_store_sqlite.fork_safety import FORKS, connection_of, fork_safe
 from igniter_store_sqlite.log_files import SIZE_LIMIT, LogFile
 from igniter_store_sqlite.schema import Version, bring_forward
-from igniter_store_sqlite.urls import frozen_engine_for
+from igniter_store_sqlite.urls import engine_for, frozen_engine_for
 from igniter_store_sqlite.worker import Worker
 
 if TYPE_CHECKING:
@@ -95,13 +97,12 @@ class Database:
         self.connect_timeout: Final = connect_timeout
         self._synchronous: Final = synchronous
         self._is_ours = is_ours
-        self._connections: list[AsyncConnection] = []
+        self._connections: list[ForkSafeConnection] = []  # those that the database closes
+        self._lent: AsyncConnection | None = None  # the only one of a user's database in memory
         self._workers: list[Worker] = []
-        self._beside: dict[AsyncConnection, Worker] = {}  # created by `on_the_side`
+        self._beside: dict[ForkSafeConnection, Worker] = {}  # created by `on_the_side`
         self._closing: asyncio.Task[None] | None = None
         self._kept: bytes | None = None  # contents of the memory database when it was closed
-        # The same contents, after the event loop was closed: the thread will deliver them.
-        self._keeping: Future[bytes | None] | None = None
 
     async def open(self, on_commit: Callable[[], None]) -> None:
         """Connect, and migrate the tables.
@@ -131,7 +132,7 @@ class Database:
             await self.close()
             if isinstance(error, StoreError):
                 raise
-            raise locked(self.connect_timeout) from error
+            raise self._too_late() from error
         except (sqlite3.Error, SQLAlchemyError) as error:
             await self.close()
             driver_error = _driver_error(error)
@@ -145,6 +146,11 @@ class Database:
             await self.close()
             raise
 
+    def _too_late(self) -> StoreError:
+        if self.in_memory:
+            return late(self.connect_timeout, maybe_applied=False)
+        return locked(self.connect_timeout)
+
     async def _start(
         self,
         on_commit: Callable[[], None],
@@ -153,9 +159,6 @@ class Database:
     ) -> None:
         self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
         if self.in_memory:
-            if self._keeping is not None:
-                self._kept = await asyncio.wrap_future(self._keeping)
-                self._keeping = None
             if self._kept is not None:
                 await self.writes.run(partial(_restore, kept=self._kept))
                 self._kept = None
@@ -195,37 +198,59 @@ class Database:
             self._closing = asyncio.create_task(self._close())
         await self.closed()
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether a `close` is in progress."""
+        return self._closing is not None and not self._closing.done()
+
     async def closed(self) -> None:
         """Wait until a `close` has finished whose caller was cancelled."""
-        closing = self._closing
-        if closing is not None:
-            try:
-                await asyncio.shield(closing)
-            finally:
-                if closing.done():
-                    self._closing = None
+        while (closing := self._closing) is not None:
+            await asyncio.wait({closing})
+            if self._closing is not closing:
+                continue
+            self._closing = None
+            if not closing.cancelled():
+                closing.result()
+            else:  # as by code that cancels every task of its loop
+                self._closing = asyncio.create_task(self._close())
 
     async def _close(self) -> None:
-        for worker in self._workers:
-            await worker.close()
-        if self._workers and self.in_memory and self._is_ours:
-            self._kept = await self._workers[0].run(_contents)
-        self._workers.clear()
-        connections, self._connections = self._connections, []
+        try:
+            for worker in self._workers:
+                await worker.close()
+            self._workers.clear()
+            if self.in_memory and self._is_ours and self._kept is None:
+                for connection in self._connections:
+                    if connection.is_usable:
+                        keeper = Worker(connection, self.timeout, writes=False)
+                        self._kept = await keeper.run(_contents)
+        except BaseException:
+            self.let_go()
+            raise
+        connections = [one for one in self._connections if one not in self._beside]
         for connection in connections:
-            if self._is_ours or not self.in_memory:
-                await connection.invalidate()
+            connection.stop()
+        for connection in connections:
             await connection.close()
-        if self._is_ours:
-            await self._engine.dispose()
-        if self._used is not self._engine:
-            await self._used.dispose()
-            self._used = self._engine
+        self._forget_ended()
+        lent, self._lent = self._lent, None
+        if lent is not None:
+            await _give_back(lent)
+        self._used = self._engine
+
+    def let_go(self) -> None:
+        """Let the threads end without the event loop: the loop may be about to end."""
+        for connection in self._connections:
+            if self.in_memory:
+                connection.end_with_owner()
+            else:
+                connection.stop()
 
     def abandon(self, leave: Callable[[sqlite3.Connection], None], *, is_inherited: bool) -> None:
-        """Let the threads close both connections, because their event loop is closed.
+        """Let the threads close the connections, because their event loop is closed.
 
-        The contents of a database in memory are kept, as in `close`.
+        The next `open` continues with the connection of a database in memory.
 
         Args:
             leave: called with the write connection, in its thread, before it is closed.
@@ -236,34 +261,20 @@ class Database:
         beside, self._beside = self._beside, {}
         closing, self._closing = self._closing, None
         forget_task(closing)
-        engines = [
-            engine
-            for engine in {self._engine, self._used}
-            if self._is_ours or engine is not self._engine
-        ]
-        self._used = self._engine
         if is_inherited:
-            connections, self._connections = self._connections, []
-            keep(workers, connections, beside, closing)
-            for engine in engines:
-                keep(engine.pool)
-                engine.sync_engine.dispose(close=False)
-            return
-        if self.in_memory and not self._is_ours:
-            return  # the only connection is the user's, and is used again
-        connections, self._connections = self._connections, []
-        for connection in (*connections, *beside):
-            if (synchronous := connection.sync_connection) is not None:
-                synchronous.connection.detach()
-        for worker in beside.values():
-            worker.interrupt()  # no caller is left for its result
-            worker.abandon(_nothing)
-        if self.in_memory and workers:
-            self._keeping = Future()
-            workers[0].abandon(partial(_keep_contents, self._keeping))
-            return
-        for worker in workers:
-            worker.abandon(leave if worker is workers[0] else _nothing)
+            keep(workers, self._connections, beside, closing, self._lent, self._engine.pool)
+            self._connections, self._lent = [], None
+        elif not self.in_memory:
+            for worker in beside.values():
+                worker.interrupt()  # no caller is left for its result
+            for worker in workers:
+                worker.abandon(leave if worker is workers[0] else _nothing)
+        self.let_go()
+        self._forget_ended()
+        if self._is_ours:
+            # A connecting task of the closed loop may hold a lock of the old one for ever.
+            self._engine = engine_for(None if self.in_memory else self._engine.url.database)
+        self._used = self._engine
 
     @contextlib.asynccontextmanager
     async def on_the_side(self) -> AsyncGenerator[Worker]:
@@ -274,41 +285,61 @@ class Database:
         if self.in_memory:
             yield self.writes
             return
-        connection, safe = await self._connect()
-        self._beside[connection] = worker = Worker(safe, self.timeout, writes=False)
+        connection = await self._connect()
+        self._beside[connection] = worker = Worker(connection, self.timeout, writes=False)
         try:
             worker.place = self.writes.place
             await self._set_up(worker, _prepare)
             yield worker
         finally:
             if self._beside.pop(connection, None) is not None:  # else it was abandoned
-                await connection.invalidate()
                 await connection.close()
 
     async def _worker(self, *, writes: bool, on_commit: Callable[[], None] | None = None) -> Worker:
-        if self.in_memory and self._connections:  # left by an event loop that is closed
-            connection = self._connections[0]
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            safe = connection_of(driver, in_memory=True)
-        else:
-            connection, safe = await self._connect()
-            self._connections.append(connection)
-        worker = Worker(safe, self.timeout, writes=writes, on_commit=on_commit)
+        connection = self._left() or await self._connect()
+        worker = Worker(connection, self.timeout, writes=writes, on_commit=on_commit)
         self._workers.append(worker)
         return worker
 
-    async def _connect(self) -> tuple[AsyncConnection, ForkSafeConnection]:
+    def _left(self) -> ForkSafeConnection | None:
+        """The connection to a database in memory that an event loop left when it was closed."""
+        if not self.in_memory:
+            return None
+        if self._lent is not None:
+            connection = _fork_safe_connection_of(self._lent, in_memory=True)
+            if connection.is_usable:
+                return connection
+            self._lent = None  # the user has disposed the engine
+        return next((one for one in self._connections if one.is_usable), None)
+
+    async def _connect(self) -> ForkSafeConnection:
+        is_lent = self.in_memory and not self._is_ours
+        made = _nothing if is_lent else self._connections.append
+        self._forget_ended()
         while True:
             forks = FORKS.count
             try:
-                with fork_safe(self._used, in_memory=self.in_memory):
+                with fork_safe(self._used, made, in_memory=self.in_memory):
                     connection = await self._used.connect()
-                driver: Any = (await connection.get_raw_connection()).driver_connection
-                return connection, connection_of(driver, in_memory=self.in_memory)
+                found = _fork_safe_connection_of(connection, in_memory=self.in_memory)
             except (sqlite3.Error, SQLAlchemyError):
                 # Otherwise a fork closed it before SQLAlchemy had finished with it.
                 if forks == FORKS.count:
                     raise
+            else:
+                break
+        if is_lent:
+            self._lent = connection
+            if not found.is_usable:
+                raise connection_ended()
+        else:
+            _proxy_of(connection).detach()
+            if found not in self._connections:  # it was in the pool of the user's engine
+                self._connections.append(found)
+        return found
+
+    def _forget_ended(self) -> None:
+        self._connections = [one for one in self._connections if one.is_usable]
 
     async def _set_up(self, worker: Worker, prepare: Callable[[sqlite3.Connection], None]) -> None:
         # This runs outside of transactions, where calls can't be, so it waits for locks itself.
@@ -327,6 +358,36 @@ class Database:
 def is_in_memory(engine: AsyncEngine) -> bool:
     """Whether the database of `engine` is in memory, private to one connection."""
     return isinstance(engine.pool, StaticPool) or engine.url.database in {None, "", ":memory:"}
+
+
+def _proxy_of(connection: AsyncConnection) -> PoolProxiedConnection:
+    if connection.sync_connection is None:
+        raise connection_ended()
+    return connection.sync_connection.connection
+
+
+def _fork_safe_connection_of(connection: AsyncConnection, *, in_memory: bool) -> ForkSafeConnection:
+    driver: Any = _proxy_of(connection).driver_connection
+    return connection_of(driver, in_memory=in_memory)
+
+
+async def _give_back(lent: AsyncConnection) -> None:
+    """Return the only connection of a user's database in memory to its pool, without a rollback.
+
+    SQLAlchemy would close the connection, and so lose the database, if it was cancelled while it
+    rolled back. And a transaction in progress is the user's.
+    """
+    driver: Any = _proxy_of(lent).driver_connection
+    if driver is None:
+        return  # the user has disposed the engine
+    driver.rollback = _no_rollback
+    try:
+        await lent.close()
+    finally:
+        del driver.rollback
+
+
+async def _no_rollback() -> None: ...
 
 
 def _driver_error(error: BaseException) -> BaseException:
@@ -390,14 +451,7 @@ def _restore(connection: sqlite3.Connection, kept: bytes) -> None:
     connection.deserialize(kept)
 
 
-def _keep_contents(keeping: Future[bytes | None], connection: sqlite3.Connection) -> None:
-    try:
-        keeping.set_result(_contents(connection))
-    except sqlite3.Error as error:
-        keeping.set_exception(error)
-
-
-def _nothing(connection: sqlite3.Connection) -> None:
+def _nothing(connection: object) -> None:
     del connection
 
 

@@ -132,6 +132,16 @@ def inherited_file(path: str) -> StoreError:
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=NAME)
 
 
+def connection_ended() -> StoreError:
+    """The connection of a user's database in memory was closed, or its thread has ended."""
+    message = (
+        "The engine's only connection has ended, and with it its database in memory: the engine "
+        "was disposed, or its process was forked, or its event loop was closed. Close the store, "
+        "call `await engine.dispose()`, and open the store again; or use a new engine."
+    )
+    return store_error(_GONE, message, backend=NAME)
+
+
 def changed(path: str) -> StoreError:
     """A file opened as immutable was written nevertheless."""
     message = (

@@ -13,6 +13,8 @@ Rule: before a fork, each connection is closed in its own thread, which then wai
 Rule: a database in memory has no file to close: its thread only waits.
 Rule: the child never uses an inherited connection. It only keeps a reference, so that no finalizer
     runs.
+Rule: no function that is handed to a thread needs an event loop, so a closed loop can't end the
+    thread, nor keep it from ending.
 Rule: a child is refused a file if its process inherited another connection to it: one of the
     user's own, or any connection if the fork ran no hooks.
 """
@@ -27,7 +29,7 @@ import threading
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakSet
 
 import aiosqlite
@@ -43,8 +45,12 @@ if TYPE_CHECKING:
 
     from igniter_store_sqlite.file_identity import FileIdentity
 
+T = TypeVar("T")
+
 # Seconds between two checks whether a thread that has to close its connection is still alive
 _LOOK: Final = 0.02
+# Seconds by which the pauses grow between two checks whether a thread has ended
+_SHORT_LOOK: Final = 0.000_5
 _DESCRIPTORS: Final = "/proc/self/fd"
 _BESIDE: Final = ("-wal", "-shm")  # files that SQLite opens beside a database in use
 
@@ -74,16 +80,26 @@ class ForkSafeConnection:
         self._connection: sqlite3.Connection | None = private._connection  # noqa: SLF001
         # see `__init__`
         self.hand_over: Callable[[tuple[Any, Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001
-        self._end_thread: Callable[[], asyncio.Future[Any] | None] = private.stop
-        self._stopped: asyncio.Future[Any] | None = None  # done when the thread has ended
+        self._end_thread: Callable[[], object] = private.stop
         self._is_stopping = False
         self.prepare: Callable[[sqlite3.Connection], None] | None = None
         self.is_interruptible = False
         self.place: FileIdentity | None = None
         self.times_opened: int = 0
         private._connector = self._open_first  # noqa: SLF001 - see `__init__`
+        private._connect = self._connect_first  # noqa: SLF001 - see `__init__`
+        private._execute = self._execute  # noqa: SLF001 - see `__init__`
         private.stop = self.stop
         private.close = self.close
+
+    def __del__(self) -> None:
+        if not self._is_stopping:
+            self.stop()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether its thread still runs the functions that are handed over."""
+        return not self._is_stopping and self.thread.is_alive()
 
     def use(self) -> sqlite3.Connection:
         """Return the open connection; called in the thread.
@@ -93,38 +109,67 @@ class ForkSafeConnection:
             sqlite3.Error: the connection can't be reopened.
         """
         if self._connection is None:
-            # see `__init__`
-            self._connection = self._driver._connection = self._opened_again()  # noqa: SLF001
+            self._connection = self._opened_again()
         return self._connection
 
-    def stop(self) -> asyncio.Future[Any] | None:
+    def stop(self) -> None:
         """Close the connection and end the thread, after the functions queued before.
 
         aiosqlite and SQLAlchemy call this, too. Their own `stop` would close only a connection that
         has arrived in the event loop, but not one that was opened for a task cancelled meanwhile.
-
-        Returns:
-            A future that is done when the thread has ended; `None` outside of an event loop.
         """
         if not self._is_stopping:
             self._is_stopping = True
-            self.hand_over((None, self._close))
-            self._stopped = self._end_thread()
-        return self._stopped
+            self.hand_over((None, self._end))
 
     async def close(self) -> None:
-        """Wait until the connection is closed and the thread has ended.
+        """Close the connection, and wait until the thread has ended.
 
         SQLAlchemy calls this, and `stop` too if its caller is cancelled. aiosqlite's own `close`
         would then wait for ever for the thread that has ended.
         """
-        stopped = self.stop()
-        if stopped is not None:
-            await asyncio.shield(stopped)
+        self.stop()
+        # A thread can't tell an event loop that it has ended.
+        pause = 0.0
+        while self.thread.is_alive():
+            await asyncio.sleep(pause)
+            pause = min(pause + _SHORT_LOOK, _LOOK)
 
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+    def end_with_owner(self) -> None:
+        """Let the garbage collector end the thread, without a warning.
+
+        The event loop of the owner is closed, and the owner may never be used again.
+        """
+        self._driver._connection = None  # noqa: SLF001 - so that its finalizer does nothing
+        # Until its next function, the thread refers to the last one, and so to the owner.
+        self.hand_over((None, _nothing))
+
+    def _end(self) -> None:
+        try:
+            if self._connection is not None:
+                self._connection.close()
+        finally:
+            # aiosqlite would report the end to an event loop, but this thread has none.
+            self._end_thread()
+
+    async def _connect_first(self) -> aiosqlite.Connection:
+        try:
+            # see `__init__`
+            self._driver._connection = await self._run(self._open_first)  # noqa: SLF001
+        except BaseException:  # also a loop that is closed meanwhile
+            self.stop()
+            raise
+        return self._driver  # type: ignore[no-any-return] # the untyped view of the driver
+
+    async def _execute(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        if self._driver._connection is None or self._is_stopping:  # noqa: SLF001 - see `__init__`
+            raise ValueError("Connection closed")  # as aiosqlite, for SQLAlchemy
+        return await self._run(partial(function, *arguments, **options))
+
+    def _run(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.hand_over((None, partial(report, future, function)))
+        return future
 
     def _open_first(self) -> sqlite3.Connection:
         with FORKS.gate:
@@ -198,7 +243,7 @@ class ForkSafeConnection:
             The identity of its file if no hook closed it before the fork.
         """
         self._driver._connection = None  # noqa: SLF001 - so that its finalizer does nothing
-        self._is_stopping, self._stopped = True, None  # the thread isn't in this process
+        self._is_stopping = True  # the thread isn't in this process
         if (
             self._connection is None
             or self.place is None
@@ -212,6 +257,35 @@ class ForkSafeConnection:
         # A user's engine may name a database in memory in other ways than `:memory:`. Closing its
         # connection would lose the data.
         return not self._in_memory and (self.place is None or self.place.identity is not None)
+
+
+def report(future: asyncio.Future[T], function: Callable[[], T]) -> None:
+    """Call `function` in this thread, and report the outcome to the event loop of `future`.
+
+    aiosqlite's own way to do this ends the thread if the loop is closed.
+
+    Raises:
+        RuntimeError: the loop is closed. aiosqlite's thread drops an exception that has no future.
+    """
+    done: Callable[[], None]
+    try:
+        done = partial(_succeed, future, function())
+    except BaseException as error:  # noqa: BLE001 - any exception is the result
+        done = partial(_fail, future, error)
+    future.get_loop().call_soon_threadsafe(done)
+
+
+def _succeed(future: asyncio.Future[T], outcome: T) -> None:
+    if not future.done():
+        future.set_result(outcome)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _nothing() -> None: ...
 
 
 def _is_open(connection: sqlite3.Connection) -> bool:
@@ -289,14 +363,21 @@ if hasattr(os, "register_at_fork"):  # missing where processes can't fork
 
 
 @contextlib.contextmanager
-def fork_safe(engine: AsyncEngine, *, in_memory: bool) -> Generator[None]:
+def fork_safe(
+    engine: AsyncEngine, made: Callable[[ForkSafeConnection], object], *, in_memory: bool
+) -> Generator[None]:
     """Make connections safe from their creation on.
 
     Connections that the current task opens with this engine in the block are closed before forks.
+
+    Args:
+        engine: what opens them.
+        made: called with each of them before it is opened.
+        in_memory: whether their database is in memory.
     """
     if not event.contains(engine.sync_engine, "do_connect", _let_be_safe):
         event.listen(engine.sync_engine, "do_connect", _let_be_safe)
-    wanted = _wanted.set(in_memory)
+    wanted = _wanted.set((in_memory, made))
     try:
         yield
     finally:
@@ -315,25 +396,28 @@ def connection_of(driver: aiosqlite.Connection, *, in_memory: bool) -> ForkSafeC
         return connection
 
 
-_wanted: ContextVar[bool | None] = ContextVar("igniter_store_sqlite_fork_safe", default=None)
+_wanted: ContextVar[tuple[bool, Callable[[ForkSafeConnection], object]] | None] = ContextVar(
+    "igniter_store_sqlite_fork_safe", default=None
+)
 
 
 def _let_be_safe(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
-    in_memory = _wanted.get()
-    if in_memory is not None:
-        options["async_creator_fn"] = partial(_made, options.get("async_creator_fn"), in_memory)
+    wanted = _wanted.get()
+    if wanted is not None:
+        options["async_creator_fn"] = partial(_made, options.get("async_creator_fn"), *wanted)
 
 
 def _made(
     # The arguments of a partial
     creator: Callable[..., Any] | None,
     in_memory: bool,  # noqa: FBT001
+    made: Callable[[ForkSafeConnection], object],
     *arguments: Any,
     **options: Any,
 ) -> Any:
     driver: Any = (creator or aiosqlite.connect)(*arguments, **options)
     driver._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does
-    ForkSafeConnection(driver, in_memory=in_memory)
+    made(ForkSafeConnection(driver, in_memory=in_memory))
     return driver
 
 

@@ -160,10 +160,10 @@ class Sweeper:
 
     async def close(self) -> None:
         """Stop, after the step in progress."""
-        sweeping, self._sweeping = self._sweeping, None
-        if sweeping is not None:
-            sweeping.cancel()
-            await asyncio.wait({sweeping})
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.wait({self._sweeping})
+            self._sweeping = None
 
     def abandon(self) -> None:
         """Do as `close`, for a closed event loop."""

@@ -29,7 +29,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from igniter_store.adapter_tools.timeouts import oversleep
 from igniter_store.contract import BackendFailed, StoreError
 
-from igniter_store_sqlite.errors import ERRORS, failure, is_busy, late, locked
+from igniter_store_sqlite.errors import (
+    ERRORS,
+    connection_ended,
+    failure,
+    is_busy,
+    late,
+    locked,
+)
+from igniter_store_sqlite.fork_safety import report
 from igniter_store_sqlite.session import Session
 
 if TYPE_CHECKING:
@@ -56,6 +64,8 @@ _SOON: Final = 0.01  # minimum seconds between two checks for timeouts
 _MOMENT: Final = 0.05
 # Seconds for which other calls may join a shared call while a trip takes long
 _TOGETHER: Final = 0.05
+# Seconds between two checks whether the thread is alive, while `close` waits for it
+_LOOK: Final = 0.05
 _MOST: Final = 500  # calls in one transaction, so that other processes get their turn
 
 
@@ -265,28 +275,26 @@ class Worker:
         holds the lock, reopening is retried until `timeout`.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._hand_over((None, partial(self._run, future, function, monotonic() + self._timeout)))
+        if self._connection.is_usable:
+            until = monotonic() + self._timeout
+            self._hand_over((None, partial(self._run, future, function, until)))
+        else:
+            future.set_exception(connection_ended())
         return future
 
     def _run(
         self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float
     ) -> None:
-        # This runs in the connection's thread. It doesn't use aiosqlite's own way to set a future,
-        # because that ends the thread if the loop is closed.
-        arrived: Callable[[], object]
+        # This runs in the connection's thread.
         try:
             connection = self._connection.use()
         except BaseException as error:  # noqa: BLE001 - any exception is the result
-            if isinstance(error, sqlite3.Error) and is_busy(error) and monotonic() < until:
-                arrived = partial(self._run_later, future, function, until)
+            if is_busy(error) and monotonic() < until:
+                self._loop.call_soon_threadsafe(self._run_later, future, function, until)
             else:
-                arrived = partial(_fail, future, error)
+                report(future, partial(_raise, error))
         else:
-            try:
-                arrived = partial(_succeed, future, function(connection))
-            except BaseException as error:  # noqa: BLE001 - any exception is the result
-                arrived = partial(_fail, future, error)
-        self._loop.call_soon_threadsafe(arrived)
+            report(future, partial(function, connection))
 
     def _run_later(
         self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float
@@ -296,9 +304,11 @@ class Worker:
     def _run_again(
         self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float
     ) -> None:
+        if future.done():
+            return
         if self._is_closed:
-            _fail(future, ERRORS.closed())
-        elif not future.done():
+            future.set_exception(ERRORS.closed())
+        else:
             self._hand_over((None, partial(self._run, future, function, until)))
 
     def interrupt(self) -> None:
@@ -311,25 +321,21 @@ class Worker:
         waiting, self._waiting = self._waiting, []
         for call in waiting:
             call.fail(ERRORS.closed())
-        await self._idle.wait()
+        while not self._idle.is_set() and self._connection.thread.is_alive():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await self._idle.wait()
+        travelling, self._travelling = self._travelling, []
+        for call in travelling:  # the thread has ended without a result
+            call.fail(ERRORS.closed())
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def abandon(self, last: Callable[[sqlite3.Connection], None]) -> None:
-        """Do `last` in the connection's thread, then close the connection and end the thread.
-
-        The event loop of the callers is closed.
-        """
+        """Do `last` in the connection's thread; the event loop of the callers is closed."""
         self._is_closed = True
-
-        def end() -> None:
-            try:
-                last(self._connection.use())
-            finally:
-                self._connection.stop()
-
-        self._hand_over((None, end))
+        self._hand_over((None, lambda: last(self._connection.use())))
 
     def _flush(self) -> None:
         self._shared.clear()
@@ -342,6 +348,11 @@ class Worker:
                 self._loop.call_soon(self._flush)
             else:
                 self._is_busy = False
+            return
+        if not self._connection.is_usable:
+            for call in calls:
+                call.fail(connection_ended())
+            self._loop.call_soon(self._flush)
             return
         self._travelling = calls
         self._began = monotonic()
@@ -427,17 +438,11 @@ class Worker:
             )
 
 
-def _succeed(future: asyncio.Future[T], answer: T) -> None:
-    if not future.done():
-        future.set_result(answer)
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
-
-
 # The functions below run in the connection's thread.
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
 
 
 def _trip(

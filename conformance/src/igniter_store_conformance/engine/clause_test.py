@@ -272,6 +272,13 @@ async def _failure(part: Coroutine[Any, Any, None]) -> BaseException | None:
         await part
     except _FINDINGS as error:
         return error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        failure = AssertionError("the adapter raised CancelledError, but nothing cancelled it")
+        failure.__cause__ = error
+        return failure
     return None
 
 

@@ -85,7 +85,8 @@ SECTIONS: Final = (
                 (
                     "`close` ends all tasks and threads of the adapter, and closes all its "
                     "sockets and files. It wakes blocked readers and listeners, which raise "
-                    "`STORE_CLOSED`."
+                    "`STORE_CLOSED`. If its tasks are cancelled meanwhile, another `close` "
+                    "finishes it."
                 ),
             ),
             Clause(
@@ -169,7 +170,8 @@ SECTIONS: Final = (
                 (
                     "After the event loop of an adapter is closed, `open`, `close` and the "
                     "`cancel` of a subscription work in another event loop. Everything that "
-                    "belonged to the closed loop has ended."
+                    "belonged to the closed loop has ended. This also holds if the loop ended "
+                    "during an `open` or a `close`."
                 ),
             ),
             Clause(

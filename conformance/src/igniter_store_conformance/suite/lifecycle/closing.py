@@ -288,6 +288,36 @@ class ClosingClauses(Suite):
                 if is_through:
                     break
 
+    @clause("LIF-5", limit=SLOW)
+    async def test_close_works_after_all_its_tasks_were_cancelled(self, trial: Trial) -> None:
+        """If all tasks of a closing adapter are cancelled, the next `close` and `open` work.
+
+        `asyncio.run` cancels all tasks when its main task has ended, and so do some frameworks.
+
+        If this fails, look for a task that `close` started: the next `close` has to start it again
+        if it was cancelled, and must not raise `CancelledError`.
+        """
+        adapter, others = trial.connect(), asyncio.all_tasks()
+        for step in range(1, MOST_STEPS):
+            await adapter.open()
+            closing = asyncio.create_task(adapter.close())
+            for _ in range(step):
+                await asyncio.sleep(0)
+            is_through = closing.done()
+            for task in asyncio.all_tasks() - others:
+                task.cancel()
+            await asyncio.wait({closing})
+
+            again = asyncio.create_task(adapter.close())
+            await asyncio.wait({again})
+            assert not again.cancelled(), f"`close` after a cancellation at step {step}"
+            assert again.exception() is None
+            assert await answer_or_code(adapter.open) is None
+            assert await answer_or_code(adapter.ping) is not ErrorCode.STORE_CLOSED
+            await adapter.close()
+            if is_through:
+                break
+
 
 async def _opened_twice_cancelled(
     trial: Trial, step: int, moment: CancelMoment

@@ -13,6 +13,7 @@ import multiprocessing
 import threading
 import warnings
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import ErrorCode, KeyValue, PubSub, Streams
@@ -20,7 +21,9 @@ from igniter_store.contract import ErrorCode, KeyValue, PubSub, Streams
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.spec.states import Lacks
+from igniter_store_conformance.tools.cancelling import MOST_STEPS
 from igniter_store_conformance.tools.leaks import open_files
+from igniter_store_conformance.tools.limits import SLOW
 from igniter_store_conformance.tools.operations import (
     answer_or_code,
     names_for,
@@ -293,6 +296,40 @@ class AbandoningClauses(Suite):
         await adapter.open()
 
         assert await wrong_answers(trial, trial.adapter, adapter, "cancelled") == []
+
+    @clause("LIF-16", limit=SLOW)
+    async def test_adapter_works_when_loop_ended_during_open_or_close(self, trial: Trial) -> None:
+        """If an event loop ends during an `open` or a `close`, the adapter works in the next one.
+
+        The loop ends at each step of the call. `asyncio.run` cancels the call and everything that
+        it started.
+
+        If this fails, look for a future of the closed loop that the next `open` waits for, or for a
+        lock that a task of the closed loop still holds.
+        """
+        for name in ("open", "close"):
+            adapter = trial.connect()
+            for step in range(MOST_STEPS):
+                is_through = await _in_a_loop_that_ends(partial(_begun, adapter, name, step))
+                moment = f"step {step} of `{name}`"
+                assert await _within(answer_or_code(adapter.open)) is None, moment
+                assert isinstance(await _within(answer_or_code(adapter.ping)), float), moment
+                assert await _within(answer_or_code(adapter.close)) is None, moment
+                if is_through:
+                    break
+            await adapter.open()
+            assert await wrong_answers(trial, trial.adapter, adapter, name) == []
+            await adapter.close()
+
+
+async def _begun(adapter: FullAdapter, name: str, step: int) -> bool:
+    """Begin to open or to close `adapter`, and return at this step whether that is finished."""
+    if name == "close":
+        await adapter.open()
+    call = asyncio.create_task(adapter.open() if name == "open" else adapter.close())
+    for _ in range(step):
+        await asyncio.sleep(0)
+    return call.done()
 
 
 async def _in_a_loop_that_ends(work: Callable[[], Awaitable[Any]]) -> Any:
