@@ -92,6 +92,7 @@ class SQLiteAdapter(
         self.in_process: bool = is_in_memory(engine)
         self._affinity = Affinity(self.abandon)
         self._changing = asyncio.Lock()
+        self._sweeper: Sweeper | None = None
         self._database = Database(
             engine,
             timeout,
@@ -257,7 +258,7 @@ class SQLiteAdapter(
         self._reads = self._writes = cast("Worker", absent)
         self._changes = Changes()
         self._listener = Listener(self._reads, self._writes, self._changes, self._bind)
-        self._sweeper: Sweeper | None = None
+        self._sweeper = None
 
     def _warn_of_networks(self) -> None:
         path = self._database.path

@@ -3,10 +3,10 @@
 A database in memory has one connection for both.
 
 Rule: a read-only file can be read; the adapter refuses calls that write.
-Rule: SQLAlchemy's engine opens connections. From then on the two workers run everything on them, and
-    their threads close them: a cancelled task or a closed event loop leaves nothing open.
-Rule: a connection with changed settings doesn't return to a pool of the user's. The exception is the
-    only connection of a user's database in memory.
+Rule: SQLAlchemy's engine opens connections. From then on the two workers run everything on them,
+    and their threads close them: a cancelled task or a closed event loop leaves nothing open.
+Rule: a connection with changed settings doesn't return to a pool of the user's. The exception is
+    the only connection of a user's database in memory.
 """
 
 from __future__ import annotations
