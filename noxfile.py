@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -209,6 +210,34 @@ def soak(session: nox.Session) -> None:
     With `-- --backend valkey` it is the Valkey backend.
     """
     session.run("python", "tests/soak.py", *session.posargs)
+
+
+@nox.session
+def typed(session: nox.Session) -> None:
+    """Check that the public types of each wheel are complete, for a user's type checker."""
+    folder = Path(session.create_tmp()).resolve()
+    wheels, environment = folder / "wheels", folder / "environment"
+    for old in (wheels, environment):
+        shutil.rmtree(old, ignore_errors=True)
+    quietly: dict[str, Any] = {"external": True, "silent": True}
+    session.run("uv", "build", "--all-packages", "--wheel", "--out-dir", str(wheels), **quietly)
+    session.run("uv", "venv", "--python", sys.executable, str(environment), **quietly)
+    names = [path.name.split("-")[0] for path in sorted(wheels.glob("*.whl"))]
+    session.run(
+        "uv", "pip", "install", "--python", str(environment), *map(str, wheels.glob("*.whl")),
+        **quietly,
+    )  # fmt: skip
+    # pyright finds the wheels only if their environment is active. `--pythonpath` isn't enough.
+    active = {
+        "VIRTUAL_ENV": str(environment),
+        "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}",
+    }
+    pyright = shutil.which("pyright") or "pyright"
+    with session.chdir(folder):
+        for name in names:
+            session.run(
+                pyright, "--ignoreexternal", "--verifytypes", name, env=active, external=True
+            )
 
 
 @nox.session

@@ -16,6 +16,7 @@ from igniter_store_conformance.servers.resp import Address
 from igniter_store_conformance.servers.server import Server, until_it_answers
 
 if TYPE_CHECKING:
+    from igniter_store_conformance.network.proxy import Proxy
     from igniter_store_conformance.servers.target import Target
 
 
@@ -36,7 +37,7 @@ class ContainerServer(Server):
     def __init__(self, target: Target, *, proxied: bool) -> None:
         containers: Any = importlib.import_module("testcontainers.core.container")
         self._container: Any = None
-        self.proxy = None
+        self.proxy: Proxy | None = None
         self._port = ReservedPort()
         try:
             port = self._port.number

@@ -82,9 +82,9 @@ class ServerProcess(Server):
         self.proxy: Proxy | None = None
         atexit.register(self.close)
         try:
-            self.target = target
+            self.target: Target = target
             for attempt in range(1, _ATTEMPTS + 1):
-                self.address = self._next_address(unix_socket=unix_socket)
+                self.address: Address = self._next_address(unix_socket=unix_socket)
                 try:
                     self.launch()
                     break

@@ -50,7 +50,7 @@ class Server:
     controllable: ClassVar[bool] = False
 
     def __init__(self, target: Target, address: Address, *, proxied: bool = False) -> None:
-        self.target = target
+        self.target: Target = target
         self.version: str = target.version
         self.address = address
         self.proxy: Proxy | None = None

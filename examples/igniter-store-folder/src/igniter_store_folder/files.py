@@ -57,7 +57,7 @@ class Files:
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self.clock = clock
-        self.changed = False
+        self.changed: bool = False
         self._folder = folder
         self._lock = folder / "lock"
         self._new = folder / "new"

@@ -45,6 +45,7 @@ class FolderLifeCycle(Adapter):
     """See `FolderAdapter`."""
 
     name: ClassVar[str] = "folder"
+    is_open: bool = False
 
     def __init__(
         self, path: str | Path, *, clock: Clock | None = None, timeout: float = 10.0
@@ -55,7 +56,7 @@ class FolderLifeCycle(Adapter):
         self._closed = False
         self._worker: Worker | None = None
         # The wall clock, because it is the only one that all processes share.
-        self.files = Files(self._path, time.time if clock is None else clock)
+        self.files: Files = Files(self._path, time.time if clock is None else clock)
 
     @property
     def affinity(self) -> Affinity:
@@ -116,7 +117,8 @@ class FolderLifeCycle(Adapter):
 
     def abandon(self) -> None:
         if self.affinity.has_ended:
-            self.is_open, worker, self._worker = False, self._worker, None
+            self.is_open = False
+            worker, self._worker = self._worker, None
             if worker is not None and self.affinity.is_inherited:
                 keep(worker)  # its thread runs in the parent
             elif worker is not None:
