@@ -93,7 +93,7 @@ def _of_node(nodes: list[NodePeer | None], operation: str) -> list[Contestant]:
 def _figures(title: str, operation: str, callers: int, comparison: Comparison) -> list[Figure]:
     against_node = {"get": ("P1", 2.0), "batch": ("P4", 1.0)}
     figures: list[Figure] = []
-    if callers == 50 and operation in against_node:  # noqa: PLR2004 - the number in the requirement
+    if callers == 50 and operation in against_node:  # noqa: PLR2004 - the required number of callers
         name, asked = against_node[operation]
         figures.append(
             Figure(name, f"Redis {title}: ours ÷ {NODE}", _ratios(comparison, NODE), asked=asked)

@@ -29,7 +29,7 @@ def _use_only_core() -> None:
             sys.exit(f"the error message does not name the extra: {error}")
     else:
         sys.exit("a backend was found that is not installed")
-    print("core without extras names the missing extra")  # noqa: T201 - this is a program
+    print("core without extras names the missing extra")  # noqa: T201 - the session prints this line
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
             sys.exit(f"{distribution} lacks py.typed or its licence")
     for url in ("memory://", "sqlite://"):
         asyncio.run(_use(url))
-    print("the installed wheels work")  # noqa: T201 - this is a program
+    print("the installed wheels work")  # noqa: T201 - the session prints this line
 
 
 if __name__ == "__main__":

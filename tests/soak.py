@@ -38,7 +38,7 @@ LONGEST: Final = 4 * TIMEOUT  # connect, send, reconnect and send again
 EXPECTED: Final = (ErrorCode.STORE_CONNECTION_FAILED, ErrorCode.STORE_TIMEOUT)
 
 
-class Wrong(Exception):  # noqa: N818 - the soak searches for it
+class Wrong(Exception):  # noqa: N818 - named after what the soak looks for
     """An impossible result."""
 
 

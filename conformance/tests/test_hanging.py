@@ -40,7 +40,7 @@ class Waits(Broken):
 
 class Blocks(Broken):
     async def getdel(self, key: str) -> bytes | None:
-        time.sleep(60)  # noqa: ASYNC251 - the fault of this adapter
+        time.sleep(60)  # noqa: ASYNC251 - the fault under test: it blocks the event loop
         return None
 
 

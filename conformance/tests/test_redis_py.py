@@ -392,7 +392,7 @@ async def test_oracle_bypasses_the_adapter(adapter: RedisPyAdapter, server: Serv
 
 async def test_redis_harness_connects_advances_time_and_has_server(server: Server) -> None:
     harness = redis_harness(server)
-    adapter = pickle.loads(pickle.dumps(harness.connect))()  # noqa: S301 - our own
+    adapter = pickle.loads(pickle.dumps(harness.connect))()  # noqa: S301 - this test has just pickled it
     await adapter.open()
     await adapter.set(f"{harness.namespace}a", b"1", ttl=10)
     assert harness.advance is not None

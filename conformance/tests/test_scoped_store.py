@@ -242,7 +242,7 @@ class StoreStreams(ScopedStore, Streams):
     async def xgroup_destroy(self, stream: str, group: str) -> bool:
         return await self.store.streams.group(group, "consumer").destroy(stream)
 
-    async def xreadgroup(  # noqa: PLR0913 - the contract's
+    async def xreadgroup(  # noqa: PLR0913 - the signature of the contract
         self,
         stream: str,
         group: str,

@@ -235,7 +235,7 @@ FOREIGN_KEYS: dict[str, Any] = {
     "in a tuple": ({"a": ({3: 1},)},),
     "in a subclass": OrderedDict({1: "a"}),
     "in a default dict": {"a": defaultdict(int, {1: 1})},
-    "in a named tuple": Pair(1, {1: 1}),  # type: ignore[arg-type]  # code without a type checker
+    "in a named tuple": Pair(1, {1: 1}),  # type: ignore[arg-type]  # as a caller without a type checker
 }
 
 

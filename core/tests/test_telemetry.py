@@ -417,7 +417,7 @@ async def test_claim_reports_whether_it_was_acquired(bench: Bench) -> None:
 @pytest.mark.parametrize(("name", "is_pattern"), [("user:*", True), ("user:created", False)])
 async def test_subscription_reports_whether_it_is_a_pattern(
     name: str,
-    is_pattern: bool,  # noqa: FBT001 - the expected result
+    is_pattern: bool,  # noqa: FBT001 - the expected result, as a parameter
     bench: Bench,
 ) -> None:
     await bench.store.events.subscribe(name, print)

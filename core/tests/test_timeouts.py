@@ -25,7 +25,7 @@ async def test_fair_timeout_ignores_time_of_blocked_loop() -> None:
     async with FairTimeout(0.05) as limit:
         arriving = asyncio.create_task(asyncio.sleep(0.01, "answer"))
         await asyncio.sleep(0)
-        time.sleep(0.2)  # noqa: ASYNC251 - the test needs a blocked loop
+        time.sleep(0.2)  # noqa: ASYNC251 - it blocks the event loop on purpose
         assert await arriving == "answer"
         await asyncio.sleep(0.01)  # a second step, as when connecting
 

@@ -95,4 +95,4 @@ async def listeners_get_the_declared_type(store: Store[str]) -> None:
 async def what_was_not_declared_is_an_error(store: Store[str]) -> None:
     users = store.events.bind(UserEvents)
 
-    users.deleted  # type: ignore[attr-defined]  # noqa: B018 - the test
+    users.deleted  # type: ignore[attr-defined]  # noqa: B018 - the checker must refuse it

@@ -38,7 +38,7 @@ def declared_scopes_are_taken_and_others_are_errors(adapter: Adapter) -> None:
     organization = store.scope("organization", "org_1")
     workspace = organization.scope("workspace", 7).as_actor("u1", type="user")
     workspace.scope("organization", 1)
-    store.scope("nope", 1)  # pyright: ignore[reportArgumentType]  # the test: it was not declared
+    store.scope("nope", 1)  # pyright: ignore[reportArgumentType]  # the checker must refuse it
     # the test: nor on the scopes below
     organization.scope("nope", 1)  # pyright: ignore[reportArgumentType]
     # the test: nor after an actor
@@ -46,5 +46,5 @@ def declared_scopes_are_taken_and_others_are_errors(adapter: Adapter) -> None:
 
 
 def an_identifier_is_text_or_a_number(store: Store[str]) -> None:
-    store.scope("organization", 1.5)  # type: ignore[arg-type]  # the test
-    store.scope("organization", None)  # type: ignore[arg-type]  # the test
+    store.scope("organization", 1.5)  # type: ignore[arg-type]  # the checker must refuse it
+    store.scope("organization", None)  # type: ignore[arg-type]  # the checker must refuse it

@@ -75,7 +75,7 @@ def serializers_take_hooks() -> None:
     assert_type(builder.with_serializer(JSON).with_serializer(MSGPACK).build(), Store[str])
     assert_type(builder.with_serializer(JSON(encoder=encoder, decoder=decoder)).build(), Store[str])
     builder.with_serializer(MSGPACK(encoder=encoder))
-    JSON(encoder=5)  # type: ignore[arg-type]  # the test: a function
+    JSON(encoder=5)  # type: ignore[arg-type]  # the checker must refuse it
 
 
 async def wrong_arguments_are_errors(store: Store[str]) -> None:
@@ -83,5 +83,5 @@ async def wrong_arguments_are_errors(store: Store[str]) -> None:
     await store.kv.set("k", 1, only_if="never")  # type: ignore[arg-type]
     # the test: a number or a timedelta
     await store.kv.set("k", 1, ttl="60")  # type: ignore[arg-type]
-    await store.kv.get(7)  # type: ignore[call-overload]  # the test: keys are str
-    await store.counter.increment("k", 1.5)  # type: ignore[arg-type]  # the test: steps are int
+    await store.kv.get(7)  # type: ignore[call-overload]  # the checker must refuse it
+    await store.counter.increment("k", 1.5)  # type: ignore[arg-type]  # the checker must refuse it

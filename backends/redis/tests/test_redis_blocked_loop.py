@@ -55,7 +55,7 @@ def test_calls_in_blocked_loop_get_answers(
                 ]
                 for _ in range(turns):
                     await asyncio.sleep(0)
-                time.sleep(1.3)  # noqa: ASYNC251 - the test needs a blocked loop
+                time.sleep(1.3)  # noqa: ASYNC251 - it blocks the event loop on purpose
                 answers: list[object] = [*await asyncio.gather(*calls)]
             return answers[:3]
         finally:

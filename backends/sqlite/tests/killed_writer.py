@@ -104,9 +104,9 @@ def main() -> None:
                     folder, os.open(folder / "acknowledged", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
                 )
             )
-        print(child, flush=True)  # noqa: T201 - read by the test
+        print(child, flush=True)  # noqa: T201 - the test reads this output
         os.waitpid(child, 0)
-        print("ended", flush=True)  # noqa: T201 - read by the test
+        print("ended", flush=True)  # noqa: T201 - the test reads this output
 
 
 if __name__ == "__main__":

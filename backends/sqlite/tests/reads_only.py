@@ -122,10 +122,10 @@ async def answers(adapter: SQLiteAdapter, word: str, *rest: str) -> list[str]:
 async def main() -> None:
     adapter = SQLiteAdapter.from_url(f"sqlite:///{FOLDER}/state.db")
     while line := await asyncio.to_thread(sys.stdin.readline):
-        print(await answers(adapter, *line.split()), flush=True)  # noqa: T201 - read by the test
+        print(await answers(adapter, *line.split()), flush=True)  # noqa: T201 - the test reads this output
 
 
 logging.basicConfig(stream=sys.stderr)
 let_it_be_read_only()
-print("ready", flush=True)  # noqa: T201 - as above
+print("ready", flush=True)  # noqa: T201 - the test waits for this line
 asyncio.run(main())

@@ -100,7 +100,7 @@ def test_opening_in_blocked_loop_succeeds(
         opening = asyncio.create_task(adapter.open())
         for _ in range(2):
             await asyncio.sleep(0)
-        time.sleep(4.0)  # noqa: ASYNC251 - the test needs a blocked loop
+        time.sleep(4.0)  # noqa: ASYNC251 - it blocks the event loop on purpose
         await opening
         try:
             return await adapter.set("key", b"value")

@@ -345,7 +345,7 @@ async def test_link_that_moves_during_open_is_refused(
     link, made = tmp_path / "state.db", schema.bring_forward
     link.symlink_to("one.db")
 
-    def moves(session: Session, is_shared: bool) -> bool:  # noqa: FBT001 - the original's signature
+    def moves(session: Session, is_shared: bool) -> bool:  # noqa: FBT001 - the signature of the replaced function
         link.unlink()
         link.symlink_to("two.db")
         return made(session, is_shared)
@@ -445,7 +445,7 @@ async def test_listener_logs_that_the_tables_are_newer(
         await adapter.subscribe("news", lambda _, payload: None, on_gap=gaps.set)
         do(tmp_path / "state.db", "INSERT INTO igniter_schema VALUES (1000)")
         async with asyncio.timeout(30):
-            while "version 1000" not in caplog.text:  # noqa: ASYNC110 - the log has no event
+            while "version 1000" not in caplog.text:  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(0.01)
         do(tmp_path / "state.db", "DELETE FROM igniter_schema WHERE version = 1000")
         async with asyncio.timeout(30):

@@ -85,7 +85,7 @@ class KeysOnly(CommandKeyValue, CommandCounters, CommandClaims, CommandScan):
 
     def __init__(self, url: str) -> None:
         self._whole = ValkeyAdapter.from_url(url, timeout=5.0, connect_timeout=5.0)
-        self._commands = self._whole._commands  # noqa: SLF001 - the same object
+        self._commands = self._whole._commands  # noqa: SLF001 - both adapters share it
 
     async def open(self) -> None:
         await self._whole.open()

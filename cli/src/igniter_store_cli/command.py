@@ -54,7 +54,7 @@ class _Paragraphs(argparse.HelpFormatter):
         )
 
 
-def add_command(  # noqa: PLR0913 - the parts of a command
+def add_command(  # noqa: PLR0913 - each is a setting of the command
     commands: Commands, name: str, run: Run, *, help: str, description: str, example: str
 ) -> Parser:
     """Declare the command `name`; the caller adds the options of this command.

@@ -553,7 +553,7 @@ class DataPerWorkingDirectory(Broken):
         self.notes["places"] = {os.getcwd(): keyspace}  # noqa: PTH109
 
     async def open(self) -> None:
-        here, kept = os.getcwd(), self._data  # noqa: PTH109 - as above
+        here, kept = os.getcwd(), self._data  # noqa: PTH109 - only a name
         self._data = self.notes["places"].setdefault(
             here, Keyspace(kept.clock, None, kept.channels)
         )

@@ -195,7 +195,7 @@ class Observer:
             attributes["ctx.duration_ms"] = (perf_counter() - began) * 1000
             try:
                 self.sink.emit(event, level=level, attributes=attributes)
-            except Exception:  # noqa: BLE001 - as above
+            except Exception:  # noqa: BLE001 - a user's sink may raise anything
                 self.sink_failed()
 
 
@@ -209,7 +209,7 @@ class Attempt:
         self._operation: Final = operation
 
     def __enter__(self) -> Self:
-        if get_ident() != self._observer.affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
+        if get_ident() != self._observer.affinity.runner._thread_id:  # noqa: SLF001 - see `Affinity.runner`
             self._bind()
         return self
 
@@ -262,7 +262,7 @@ class _ObservedAttempt(Attempt):
 
     def __enter__(self) -> Self:
         self._began = self._observer.start(self._operation)
-        if get_ident() != self._observer.affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
+        if get_ident() != self._observer.affinity.runner._thread_id:  # noqa: SLF001 - see `Affinity.runner`
             self._bind()
         return self
 

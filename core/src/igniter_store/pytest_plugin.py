@@ -38,8 +38,8 @@ def igniter_recorder(igniter_clock: ManualClock) -> RecordingAdapter:
 
     For example `igniter_recorder.calls` and `igniter_recorder.named("set")`.
     """
-    from igniter_store import RecordingAdapter  # noqa: PLC0415 - as above
-    from igniter_store.backends import adapter_from_url  # noqa: PLC0415 - as above
+    from igniter_store import RecordingAdapter  # noqa: PLC0415 - not before a test requests it
+    from igniter_store.backends import adapter_from_url  # noqa: PLC0415 - not before a test requests it
 
     return RecordingAdapter(adapter_from_url("memory://", clock=igniter_clock))
 
@@ -50,6 +50,6 @@ def igniter_store(igniter_recorder: RecordingAdapter) -> Store[str]:
 
     It opens on first use and doesn't have to be closed.
     """
-    from igniter_store import Store  # noqa: PLC0415 - as above
+    from igniter_store import Store  # noqa: PLC0415 - not before a test requests it
 
     return Store.create().with_adapter(igniter_recorder).with_service("test").build()

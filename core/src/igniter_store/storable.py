@@ -155,7 +155,7 @@ class Storable:
         """
         try:
             self._decode(data, kind)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - a class of the caller's may raise anything
             raise Unencodable(
                 f"what it is written as can't be read back, {reason(error)}", _CURE
             ) from None

@@ -55,7 +55,7 @@ def shown(error: StoreError) -> str:
             repr(error),
             repr(error.args),
             repr(error.to_dict()),
-            repr(pickle.loads(pickle.dumps(error))),  # noqa: S301 - our own bytes
+            repr(pickle.loads(pickle.dumps(error))),  # noqa: S301 - this test has just pickled it
         ]
     )
 
@@ -139,7 +139,7 @@ UNENCODABLE: dict[str, Any] = {
     "secret key": {(SECRET,): 1},
     "split surrogates": SECRET + "\ud83d\ude00",
     "model": Reduced(),
-    "struct": Tagged(name=Printed()),  # type: ignore[arg-type]  # code without a type checker
+    "struct": Tagged(name=Printed()),  # type: ignore[arg-type]  # as a caller without a type checker
     "circle": circle(),
     "exception": ValueError(SECRET),
 }

@@ -28,7 +28,7 @@ def complete(code: ErrorCode) -> StoreError:
 def test_an_error_survives_the_way_to_another_process(code: ErrorCode) -> None:
     error = complete(code)
 
-    arrived = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    arrived = pickle.loads(pickle.dumps(error))  # noqa: S301 - this test has just pickled it
 
     assert type(arrived) is type(error)
     assert arrived.to_dict() == error.to_dict()
@@ -38,7 +38,7 @@ def test_an_error_survives_the_way_to_another_process(code: ErrorCode) -> None:
 def test_unknown_event_error_survives_pickling() -> None:
     error = unknown_event("user:created", {})
 
-    arrived = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    arrived = pickle.loads(pickle.dumps(error))  # noqa: S301 - this test has just pickled it
 
     assert type(arrived) is type(error)
     assert arrived.to_dict() == error.to_dict()

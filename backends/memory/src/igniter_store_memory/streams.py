@@ -86,7 +86,7 @@ class MemoryStreams(Streams):
         log.groups.pop(group).vanish()
         return True
 
-    async def xreadgroup(  # noqa: PLR0913 - the contract's
+    async def xreadgroup(  # noqa: PLR0913 - the signature of the contract
         self,
         stream: str,
         group: str,

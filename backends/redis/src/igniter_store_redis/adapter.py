@@ -100,7 +100,7 @@ class RedisAdapter(CommandAdapter):
         super().__init__(commands, sharded_pubsub=sharded_pubsub)
 
     @classmethod
-    def from_url(  # noqa: PLR0913 - the same
+    def from_url(  # noqa: PLR0913 - each option is an argument
         cls,
         url: str,
         *,

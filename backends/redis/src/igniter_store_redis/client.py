@@ -195,7 +195,7 @@ class RedisClient(CommandClient):
             raise failure(
                 answer, _FAILED, self.timeout, backend=NAME, writes=True, words=words
             ) from without_quotes(answer)
-        return answer  # type: ignore[no-any-return]  # the reader has made it
+        return answer  # type: ignore[no-any-return]  # the reader has checked its type
 
     async def attempt(
         self,

@@ -84,7 +84,7 @@ class SQLiteStreams(Streams):
     async def xgroup_destroy(self, stream: str, group: str) -> bool:
         return await self._writes.call(_xgroup_destroy, name_to_bytes(stream), name_to_bytes(group))
 
-    async def xreadgroup(  # noqa: PLR0913 - the contract's arguments
+    async def xreadgroup(  # noqa: PLR0913 - the signature of the contract
         self,
         stream: str,
         group: str,
@@ -180,7 +180,7 @@ def _xdel(session: Session, key: bytes, ids: list[StreamId]) -> int:
     return 0 if log is None else logs.remove(session, log, ids)
 
 
-def _xrange(  # noqa: PLR0913, PLR0917 - the arguments of the call
+def _xrange(  # noqa: PLR0913, PLR0917 - the arguments of the contract's method
     # The arguments of the call
     session: Session,
     key: bytes,
@@ -209,7 +209,7 @@ def _xgroup_destroy(session: Session, key: bytes, group: bytes) -> bool:
     return found is not None
 
 
-def _xreadgroup(  # noqa: PLR0913, PLR0917 - the arguments of the call
+def _xreadgroup(  # noqa: PLR0913, PLR0917 - the arguments of the contract's method
     # The arguments of the call
     session: Session,
     key: bytes,
@@ -240,7 +240,7 @@ def _xack(session: Session, key: bytes, group: bytes, ids: list[bytes]) -> int:
     return 0 if found is None else logs.settle(session, found, ids)
 
 
-def _xpending(  # noqa: PLR0913, PLR0917 - the arguments of the call
+def _xpending(  # noqa: PLR0913, PLR0917 - the arguments of the contract's method
     session: Session,
     key: bytes,
     group: bytes,
@@ -263,7 +263,7 @@ def _xpending(  # noqa: PLR0913, PLR0917 - the arguments of the call
     ]
 
 
-def _xautoclaim(  # noqa: PLR0913, PLR0917 - the arguments of the call
+def _xautoclaim(  # noqa: PLR0913, PLR0917 - the arguments of the contract's method
     session: Session, key: bytes, group: bytes, consumer: bytes, min_idle: float, count: int | None
 ) -> list[StreamEntry]:
     log, (number, _) = _log_and_group(session, key, group)

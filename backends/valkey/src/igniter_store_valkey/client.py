@@ -243,7 +243,7 @@ class ValkeyClient(CommandClient):
             raise failure(
                 answer, _FAILED, self._own_timeout, backend=NAME, writes=True, words=words
             ) from without_quotes(answer)
-        return answer  # type: ignore[no-any-return]  # the reader has made it
+        return answer  # type: ignore[no-any-return]  # the reader has checked its type
 
     async def subscribe(self, subscription: CommandSubscription) -> None:
         self.require_open()

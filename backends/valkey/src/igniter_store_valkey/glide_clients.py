@@ -67,7 +67,7 @@ def refuse_inherited(client: Client) -> None:
     In a forked child glide doesn't reply on such a client.
     """
     untyped: Any = client
-    if untyped._create_pid != os.getpid():  # noqa: SLF001 - what glide compares before each command
+    if untyped._create_pid != os.getpid():  # noqa: SLF001 - glide compares it before each command
         message = (
             "The glide client was created before this process was forked, so its threads don't "
             "exist here. Create a client and an adapter after the fork."

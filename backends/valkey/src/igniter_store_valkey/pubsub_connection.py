@@ -62,7 +62,7 @@ class GlidePubSubConnection:
         lost: done when a connection is gone.
     """
 
-    def __init__(  # noqa: PLR0913 - what a connection is made of
+    def __init__(  # noqa: PLR0913 - each is a setting of the connection
         self,
         client: Client,
         handle: Callable[[Any], None],

@@ -45,7 +45,7 @@ class _Paragraphs(argparse.HelpFormatter):
         )
 
 
-def add_command(  # noqa: PLR0913 - what a command has
+def add_command(  # noqa: PLR0913 - each is a setting of the command
     commands: Commands, name: str, run: Run, *, help: str, description: str, example: str
 ) -> Parser:
     """Declare the command `name`; the caller adds the command's own options.

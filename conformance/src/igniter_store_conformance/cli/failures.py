@@ -15,7 +15,7 @@ USAGE: Final = 2
 INTERRUPTED: Final = 130
 
 
-class CommandFailure(Exception):  # noqa: N818 - named for what it is to the user
+class CommandFailure(Exception):  # noqa: N818 - named as the user sees it
     """Raised when a command can't do what was asked.
 
     Args:

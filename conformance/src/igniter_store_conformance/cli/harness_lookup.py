@@ -37,7 +37,7 @@ _CURE: Final = (
 )
 
 
-class WrongName(Exception):  # noqa: N818 - named for what it is to the user
+class WrongName(Exception):  # noqa: N818 - named as the user sees it
     """Raised when the name doesn't refer to anything that can be tested.
 
     The message has the reason and the fix.

@@ -24,7 +24,7 @@ FORMATS: Final = {
 """The module of each format; its `render(report)` returns the text."""
 
 
-class UnwritableReport(Exception):  # noqa: N818 - named for what it is to the caller
+class UnwritableReport(Exception):  # noqa: N818 - named as the caller sees it
     """Raised for an unknown format, or a file that can't be written.
 
     The message includes the fix.

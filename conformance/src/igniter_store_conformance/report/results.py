@@ -28,7 +28,7 @@ It increases only when an old reader would misread a new report; added fields do
 """
 
 
-class UnreadableReport(Exception):  # noqa: N818 - named for what it is to the caller
+class UnreadableReport(Exception):  # noqa: N818 - named as the caller sees it
     """Raised for a file that isn't a report. The message includes the fix."""
 
 

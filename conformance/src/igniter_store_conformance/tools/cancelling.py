@@ -28,7 +28,7 @@ CLOSING_TURNS: Final = 40
 """Event-loop iterations in which a closing adapter may still be handling pending calls."""
 
 
-class Cancelled(Exception):  # noqa: N818 - the outcome of a call
+class Cancelled(Exception):  # noqa: N818 - an outcome, not an error
     """Raised by `cancelled_at` if the call was cancelled."""
 
 

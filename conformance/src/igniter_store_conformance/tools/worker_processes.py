@@ -98,7 +98,7 @@ def _work(pipe: Connection, connect: bytes, job: bytes) -> None:
 async def _do(pipe: Connection, connect: bytes, pickled: bytes) -> Any:
     # trusted: pickled by the parent process
     job, arguments = pickle.loads(pickled)  # noqa: S301
-    adapter = pickle.loads(connect)()  # noqa: S301 - trusted, as above
+    adapter = pickle.loads(connect)()  # noqa: S301 - the kit has pickled it
     await adapter.open()
     try:
         pipe.send("ready")

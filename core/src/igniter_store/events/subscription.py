@@ -57,7 +57,7 @@ class Feed:
         unsubscribing: observes the cancellation.
     """
 
-    def __init__(  # noqa: PLR0913 - this object connects six others
+    def __init__(  # noqa: PLR0913 - it connects six objects
         self,
         name: str,
         *,
@@ -360,7 +360,7 @@ class EventStream(Generic[T]):
                 ("Enter the result of listen() first: async with ... as stream."),
             )
         connection = self._feed.connection
-        if get_ident() != connection.affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
+        if get_ident() != connection.affinity.runner._thread_id:  # noqa: SLF001 - see `Affinity.runner`
             connection.bind()
         while True:
             try:

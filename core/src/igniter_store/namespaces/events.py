@@ -89,7 +89,7 @@ class EventsNamespace(Namespace):
             # Without telemetry and registered events, the steps of an `Attempt` are inlined. This
             # saves a fifth of the time.
             try:
-                if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
+                if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see `Affinity.runner`
                     self._bind()
                 name = name_to_publish(event)
                 return await self._through.pubsub.publish(

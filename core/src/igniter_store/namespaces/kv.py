@@ -96,7 +96,7 @@ class KeyValueNamespace(Namespace):
                 self._observer.sink_failed()
             began = perf_counter()
         try:
-            if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
+            if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see `Affinity.runner`
                 self._bind()
             full_key = (
                 self._prefix + key
@@ -118,7 +118,7 @@ class KeyValueNamespace(Namespace):
             attributes["ctx.duration_ms"] = (perf_counter() - began) * 1000
             try:
                 emit(_GET_SUCCESS, level="debug", attributes=attributes)
-            except Exception:  # noqa: BLE001 - as above
+            except Exception:  # noqa: BLE001 - a user's sink may raise anything
                 self._observer.sink_failed()
         return value
 
@@ -151,7 +151,7 @@ class KeyValueNamespace(Namespace):
         began = 0.0 if emit is None else self._observer.start(SET)
         seconds = None
         try:
-            if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
+            if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see `Affinity.runner`
                 self._bind()
             full_key = (
                 self._prefix + key

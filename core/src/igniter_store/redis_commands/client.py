@@ -236,7 +236,7 @@ def _is_utf8(word: Any) -> bool:
     return True
 
 
-async def _script(  # noqa: PLR0913, PLR0917 - the parts of a script call
+async def _script(  # noqa: PLR0913, PLR0917 - what a call of a script consists of
     send: _Send,
     name: str,
     keys: Sequence[str],

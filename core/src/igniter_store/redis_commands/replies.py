@@ -64,7 +64,7 @@ def unexpected(
     )
 
 
-def believed(  # noqa: PLR0913 - the facts of a call
+def believed(  # noqa: PLR0913 - each is a part of the error message
     read: Reader[T],
     reply: Any,
     words: tuple[Any, ...],

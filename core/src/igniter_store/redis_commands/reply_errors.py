@@ -278,7 +278,7 @@ def error_prefix(text: str) -> str:
     return inside[1] if inside is not None else text.lstrip("-").split(" ", 1)[0]
 
 
-def failure(  # noqa: PLR0913 - the facts of a call
+def failure(  # noqa: PLR0913 - each is a part of the error message
     reply_error: ReplyError,
     code: ErrorCode,
     timeout: float,

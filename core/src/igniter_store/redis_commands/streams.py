@@ -104,7 +104,7 @@ class CommandStreams(Streams):
     async def xgroup_destroy(self, stream: str, group: str) -> bool:
         return await self._commands.run_write_script("xgroup_destroy", [stream], group, read=flag)
 
-    async def xreadgroup(  # noqa: PLR0913 - the arguments of the contract
+    async def xreadgroup(  # noqa: PLR0913 - the signature of the contract
         self,
         stream: str,
         group: str,

@@ -107,7 +107,7 @@ class CommandSubscription(Subscription):
         if self.is_live and self.is_confirmed and self._on_gap is not None:
             try:
                 self._on_gap()
-            except Exception:  # noqa: BLE001 - as above
+            except Exception:  # noqa: BLE001 - a user's callback may raise anything
                 report_callback_error(self.name[1])
 
     async def cancel(self) -> None:
