@@ -533,3 +533,24 @@ def started(
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
     )
+
+
+@pytest.mark.parametrize("option", [["--url", "memory://"], ["--url=memory://"], ["--json"]])
+def test_options_before_the_command_are_refused_with_their_place(
+    capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    assert main([*option, "get", "key"]) == 2
+    assert f"write {option[0].partition('=')[0]} after the command" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["set", "key", "1", "--ttl", "1m"],
+        ["events", "tail", "e", "--for", "5s"],
+        ["streams", "pending", "s", "g", "--min-idle", "an hour"],
+    ],
+)
+def test_time_with_unit_is_refused(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+    assert main(command) == 2
+    assert "write a number of seconds without a unit" in capsys.readouterr().err

@@ -91,16 +91,25 @@ def add_following_options(parser: Parser) -> None:
     """Add the options that end a command which would otherwise run forever."""
     parser.add_argument("--count", metavar="N", type=whole, help="stop after N items")
     parser.add_argument(
-        "--for", metavar="SECONDS", type=float, dest="seconds", help="stop after SECONDS"
+        "--for", metavar="SECONDS", type=seconds, dest="seconds", help="stop after SECONDS"
     )
 
 
 def whole(text: str) -> int:
     """Parse a whole number, 0 or more."""
     if not text.isdecimal():
-        message = "a whole number, 0 or more"
+        message = "write a whole number, 0 or more"
         raise argparse.ArgumentTypeError(message)
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """Parse a number of seconds; the store checks its range."""
+    try:
+        return float(text)
+    except ValueError:
+        message = "write a number of seconds without a unit, such as 60 or 0.5"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def add_url_option(parser: Parser) -> None:

@@ -109,6 +109,7 @@ def parser() -> Parser:
 
 def _run(given: list[str]) -> int:
     try:
+        _refuse_options_before_command(given)
         options = parser().parse_args(given)
     except WrongUsage as failure:
         sys.stderr.write(
@@ -123,6 +124,16 @@ def _run(given: list[str]) -> int:
     # A third-party adapter may raise anything, and its message may contain a password.
     except Exception as error:  # noqa: BLE001
         return _report(error, as_json=options.json)
+
+
+def _refuse_options_before_command(given: list[str]) -> None:
+    # argparse would take the value of such an option for the command.
+    option = given[0].partition("=")[0] if given else ""
+    if option.startswith("-") and option not in {"-h", "--help", "--version"}:
+        raise WrongUsage(
+            f"write {option} after the command, as in: igniter-store get KEY --url URL",
+            parser().format_usage(),
+        )
 
 
 def _report(error: Exception, *, as_json: bool) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from igniter_store_cli.command import Commands, add_command, add_store_options
+from igniter_store_cli.command import Commands, add_command, add_store_options, seconds
 from igniter_store_cli.failures import FAILED
 from igniter_store_cli.opening import opened_store
 from igniter_store_cli.output import key_argument, shown_key
@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--ttl",
         metavar="SECONDS",
-        type=float,
+        type=seconds,
         help="time until the key expires (default: it never expires)",
     )
     parser.add_argument(

@@ -17,6 +17,7 @@ from igniter_store_cli.command import (
     add_following_options,
     add_group,
     add_store_options,
+    seconds,
     whole,
 )
 from igniter_store_cli.failures import FAILED
@@ -138,7 +139,7 @@ def add(commands: Commands) -> None:
     waiting.add_argument(
         "--min-idle",
         metavar="SECONDS",
-        type=float,
+        type=seconds,
         help="only messages delivered at least SECONDS ago",
     )
     waiting.add_argument(

@@ -160,8 +160,8 @@ class ConsumerGroup(Namespace):
     async def ack(self, stream: str, ids: Iterable[str]) -> int:
         """Acknowledge messages of any consumer, and return how many were pending.
 
-        Unknown ids, and ids that were already acknowledged, count 0. Without ids, it returns 0 and
-        nothing is sent. Redis XACK; STR-9.
+        Unknown ids, ids that were already acknowledged, and a missing group or stream count as 0.
+        Without ids, it returns 0 and nothing is sent. Redis XACK; STR-9.
 
         Raises:
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed
