@@ -6,6 +6,7 @@ Its data exist only in its one connection, or in the copy that `close` keeps for
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 from contextlib import closing
@@ -292,3 +293,29 @@ def test_memory_is_not_copied_when_loop_has_ended() -> None:
     asyncio.run(go_on())
     asyncio.run(adapter.close())
     assert not before.thread.is_alive()
+
+
+@pytest.mark.clause("LIF-13")
+def test_forgotten_adapter_ends_its_thread_without_a_warning(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    gc.collect()
+    recwarn.clear()  # drop the warnings of other tests
+    adapter: Any = SQLiteAdapter.from_url("sqlite://")
+
+    async def cancelled_opening(adapter: SQLiteAdapter) -> None:
+        opening = asyncio.create_task(adapter.open())
+        await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait({opening})
+
+    asyncio.run(filled(adapter))
+    thread = adapter._database._connections[0].thread
+    asyncio.run(cancelled_opening(adapter))  # abandons the state of the first loop
+    assert thread.is_alive() is bool(adapter._database._connections)
+    del adapter
+    gc.collect()
+
+    thread.join(LIMIT)
+    assert not thread.is_alive()
+    assert [str(warning.message) for warning in recwarn] == []

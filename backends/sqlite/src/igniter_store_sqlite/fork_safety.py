@@ -30,9 +30,12 @@ from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 import aiosqlite
+from aiosqlite.core import (
+    _STOP_RUNNING_SENTINEL,  # pyright: ignore[reportPrivateUsage]  # no public name ends the thread
+)
 from igniter_store.contract.affinity import keep
 from sqlalchemy import event
 
@@ -80,7 +83,7 @@ class ForkSafeConnection:
         self._connection: sqlite3.Connection | None = private._connection  # noqa: SLF001
         # see `__init__`
         self.hand_over: Callable[[tuple[Any, Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001
-        self._end_thread: Callable[[], object] = private.stop
+        self._finalizer: finalize[..., ForkSafeConnection] | None = None
         self._is_stopping = False
         self.prepare: Callable[[sqlite3.Connection], None] | None = None
         self.is_interruptible = False
@@ -91,10 +94,6 @@ class ForkSafeConnection:
         private._execute = self._execute  # noqa: SLF001 - see `__init__`
         private.stop = self.stop
         private.close = self.close
-
-    def __del__(self) -> None:
-        if not self._is_stopping:
-            self.stop()
 
     @property
     def is_usable(self) -> bool:
@@ -120,6 +119,8 @@ class ForkSafeConnection:
         """
         if not self._is_stopping:
             self._is_stopping = True
+            if self._finalizer is not None:
+                self._finalizer.detach()
             self.hand_over((None, self._end))
 
     async def close(self) -> None:
@@ -140,17 +141,18 @@ class ForkSafeConnection:
 
         The event loop of the owner is closed, and the owner may never be used again.
         """
-        self._driver._connection = None  # noqa: SLF001 - so that its finalizer does nothing
+        if self._finalizer is None and not self._is_stopping:
+            self._driver._connection = None  # noqa: SLF001 - so that its finalizer does nothing
+            ending = partial(_ended, self._connection)
+            self._finalizer = finalize(self, self.hand_over, (None, ending))
+            self._finalizer.atexit = False
         # Until its next function, the thread refers to the last one, and so to the owner.
         self.hand_over((None, _nothing))
 
-    def _end(self) -> None:
-        try:
-            if self._connection is not None:
-                self._connection.close()
-        finally:
-            # aiosqlite would report the end to an event loop, but this thread has none.
-            self._end_thread()
+    def _end(self) -> object:
+        connection, self._connection = self._connection, None
+        self._driver._connection = None  # noqa: SLF001 - so that its finalizer does nothing
+        return _ended(connection)
 
     async def _connect_first(self) -> aiosqlite.Connection:
         try:
@@ -286,6 +288,14 @@ def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
 
 
 def _nothing() -> None: ...
+
+
+def _ended(connection: sqlite3.Connection | None) -> object:
+    """Close the connection in its thread, and return what ends the thread."""
+    if connection is not None:
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
+    return _STOP_RUNNING_SENTINEL
 
 
 def _is_open(connection: sqlite3.Connection) -> bool:
