@@ -22,18 +22,22 @@ LIMIT = 30.0
 MOMENTS = 80
 
 
-def threads() -> list[threading.Thread]:
+def threads() -> set[int | None]:
     """Return the threads of aiosqlite's connections."""
-    return [
-        thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name
-    ]
+    return {
+        thread.ident
+        for thread in threading.enumerate()
+        if "_connection_worker_thread" in thread.name
+    }
 
 
-def open_connections() -> int:
+def open_connections() -> set[int]:
     # Not `isinstance`, which reads the `__class__` of objects of other tests.
-    return sum(
-        is_open(thing) for thing in gc.get_objects() if issubclass(type(thing), sqlite3.Connection)
-    )
+    return {
+        id(thing)
+        for thing in gc.get_objects()
+        if issubclass(type(thing), sqlite3.Connection) and is_open(thing)
+    }
 
 
 def is_open(connection: sqlite3.Connection) -> bool:
@@ -47,15 +51,14 @@ def is_open(connection: sqlite3.Connection) -> bool:
 async def everything_is_closed() -> AsyncGenerator[None]:
     """Check that the block leaves nothing, and nothing to the garbage collector."""
     gc.collect()
+    # Those of other tests may end within the block.
     before = threads(), open_connections()
     gc.disable()
     try:
         yield
         end = asyncio.get_running_loop().time() + LIMIT
-        while (now := (threads(), open_connections())) != before:
-            assert asyncio.get_running_loop().time() < end, (
-                f"threads and connections are {now}, and were {before}"
-            )
+        while left := (threads() - before[0]) or (open_connections() - before[1]):
+            assert asyncio.get_running_loop().time() < end, f"threads or connections left: {left}"
             await asyncio.sleep(0.01)
     finally:
         gc.enable()

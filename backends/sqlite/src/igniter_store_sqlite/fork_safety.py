@@ -108,7 +108,7 @@ class ForkSafeConnection:
             sqlite3.Error: the connection can't be reopened.
         """
         if self._connection is None:
-            self._connection = self._opened_again()
+            self._connection = self._owned(self._opened_again())
         return self._connection
 
     def stop(self) -> None:
@@ -141,11 +141,7 @@ class ForkSafeConnection:
 
         The event loop of the owner is closed, and the owner may never be used again.
         """
-        if self._finalizer is None and not self._is_stopping:
-            self._driver._connection = None  # noqa: SLF001 - so that its finalizer does nothing
-            ending = partial(_ended, self._connection)
-            self._finalizer = finalize(self, self.hand_over, (None, ending))
-            self._finalizer.atexit = False
+        self._driver._connection = None  # noqa: SLF001 - so that its finalizer does nothing
         # Until its next function, the thread refers to the last one, and so to the owner.
         self.hand_over((None, _nothing))
 
@@ -175,9 +171,18 @@ class ForkSafeConnection:
 
     def _open_first(self) -> sqlite3.Connection:
         with FORKS.gate:
-            self._connection = self._connect()
+            self._connection = self._owned(self._connect())
             FORKS.connections.add(self)
             return self._connection
+
+    def _owned(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        # The finalizer keeps the connection from being collected together with its owner, which
+        # would be too late to close it.
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        self._finalizer = finalize(self, self.hand_over, (None, partial(_ended, connection)))
+        self._finalizer.atexit = False
+        return connection
 
     def _opened_again(self) -> sqlite3.Connection:
         # This doesn't take the gate: a fork waits for this thread, which closes the connection
