@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 STEPS = 60
 LIMIT = 30.0
+# SQLAlchemy prints an exception when such a task is collected.
+CUT_OFF: list[object] = []
 
 
 async def filled(adapter: SQLiteAdapter, ballast: bytes = b"") -> None:
@@ -51,10 +53,9 @@ def ends_at(step: int, call: Callable[[], Awaitable[None]]) -> bool:
     return asyncio.run(begin())
 
 
-def is_cut_at(step: int, call: Callable[[], Awaitable[None]]) -> bool:
+def is_cut_at(step: int, loop: asyncio.AbstractEventLoop, call: Awaitable[None]) -> bool:
     """Do as `ends_at`, in a loop that is closed without cancelling its tasks."""
-    loop = asyncio.new_event_loop()
-    task: Any = asyncio.ensure_future(call(), loop=loop)
+    task: Any = asyncio.ensure_future(call, loop=loop)
     for _ in range(step + 1):
         loop.call_soon(loop.stop)
         loop.run_forever()
@@ -65,21 +66,30 @@ def is_cut_at(step: int, call: Callable[[], Awaitable[None]]) -> bool:
 
 
 @pytest.mark.clause("LIF-12", "LIF-16")
-@pytest.mark.parametrize("end", [ends_at, is_cut_at])
 @pytest.mark.parametrize("call", ["open", "close"])
-def test_data_survive_loop_that_ends_during(
-    call: str, end: Callable[[int, Callable[[], Awaitable[None]]], bool]
-) -> None:
+def test_data_survive_loop_that_ends_during(call: str) -> None:
     for step in range(STEPS):
         adapter = SQLiteAdapter.from_url("sqlite://")
 
         async def work(adapter: SQLiteAdapter = adapter) -> None:
+            await adapter.open()
             if call == "close":
-                await adapter.open()
-            await (adapter.close() if call == "close" else adapter.open())
+                await adapter.close()
 
         asyncio.run(filled(adapter))
-        is_through = end(step, work)
+        is_through = ends_at(step, work)
+        assert asyncio.run(reads_again(adapter)) == b"value", f"step {step}"
+        if is_through:
+            break
+
+
+@pytest.mark.clause("LIF-12", "LIF-16")
+def test_data_survive_loop_that_is_closed_by_hand_during_close() -> None:
+    for step in range(STEPS):
+        adapter = SQLiteAdapter.from_url("sqlite://")
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(filled(adapter))
+        is_through = is_cut_at(step, loop, adapter.close())
         assert asyncio.run(reads_again(adapter)) == b"value", f"step {step}"
         if is_through:
             break
@@ -223,6 +233,7 @@ def test_statement_of_user_that_outlives_its_loop_keeps_no_call_from_working() -
         loop.run_forever()
     task._log_destroy_pending = False
     loop.close()
+    CUT_OFF.append(task)
     go_on.set()
 
     assert asyncio.run(reads_again(adapter)) == b"value"

@@ -225,14 +225,13 @@ class Database:
                     if connection.is_usable:
                         keeper = Worker(connection, self.timeout, writes=False)
                         self._kept = await keeper.run(_contents)
+            # One after the other: the last one to close removes the WAL, but no one does if two
+            # close at the same moment.
+            for connection in [one for one in self._connections if one not in self._beside]:
+                await connection.close()
         except BaseException:
             self.let_go()
             raise
-        connections = [one for one in self._connections if one not in self._beside]
-        for connection in connections:
-            connection.stop()
-        for connection in connections:
-            await connection.close()
         self._forget_ended()
         lent, self._lent = self._lent, None
         if lent is not None:
@@ -242,7 +241,7 @@ class Database:
     def let_go(self) -> None:
         """Let the threads end without the event loop: the loop may be about to end."""
         for connection in self._connections:
-            if self.in_memory:
+            if self.in_memory and self._kept is None:
                 connection.end_with_owner()
             else:
                 connection.stop()
@@ -339,7 +338,7 @@ class Database:
         return found
 
     def _forget_ended(self) -> None:
-        self._connections = [one for one in self._connections if one.is_usable]
+        self._connections = [one for one in self._connections if not one.has_ended]
 
     async def _set_up(self, worker: Worker, prepare: Callable[[sqlite3.Connection], None]) -> None:
         # This runs outside of transactions, where calls can't be, so it waits for locks itself.

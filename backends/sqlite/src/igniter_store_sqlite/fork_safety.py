@@ -100,6 +100,11 @@ class ForkSafeConnection:
         """Whether its thread still runs the functions that are handed over."""
         return not self._is_stopping and self.thread.is_alive()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is closed and its thread has ended."""
+        return self._is_stopping and not self.thread.is_alive()
+
     def use(self) -> sqlite3.Connection:
         """Return the open connection; called in the thread.
 
