@@ -272,10 +272,12 @@ def test_child_that_inherits_an_engine_learns_what_to_do() -> None:
 @pytest.mark.clause("LIF-11")
 @pytest.mark.parametrize("place", ["", "/{}/state.db"])
 def test_close_in_second_loop_is_refused_while_first_loop_closes(tmp_path: Any, place: str) -> None:
-    adapter = SQLiteAdapter.from_url(f"sqlite://{place.format(tmp_path)}")
+    adapter: Any = SQLiteAdapter.from_url(f"sqlite://{place.format(tmp_path)}")
+    go_on = threading.Event()
 
     async def begin_to_close() -> None:
         await filled(adapter)
+        adapter._database.writes.run(lambda _: go_on.wait(LIMIT))  # so that the closing waits
         task = asyncio.create_task(adapter.close())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -287,6 +289,7 @@ def test_close_in_second_loop_is_refused_while_first_loop_closes(tmp_path: Any, 
         for call in (adapter.close, adapter.open):
             with pytest.raises(StoreError, match="in another event loop that is still open"):
                 asyncio.run(call())
+        go_on.set()
 
     assert asyncio.run(reads_again(adapter)) == b"value"
 
