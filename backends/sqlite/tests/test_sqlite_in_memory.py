@@ -275,9 +275,12 @@ def test_close_in_second_loop_is_refused_while_first_loop_closes(tmp_path: Any, 
     adapter: Any = SQLiteAdapter.from_url(f"sqlite://{place.format(tmp_path)}")
     go_on = threading.Event()
 
+    def hold(_: object) -> None:
+        go_on.wait(LIMIT)
+
     async def begin_to_close() -> None:
         await filled(adapter)
-        adapter._database.writes.run(lambda _: go_on.wait(LIMIT))  # so that the closing waits
+        adapter._database.writes.run(hold)  # so that the closing waits
         task = asyncio.create_task(adapter.close())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
