@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import nox
 
@@ -212,21 +211,26 @@ def soak(session: nox.Session) -> None:
     session.run("python", "tests/soak.py", *session.posargs)
 
 
-@nox.session
-def typed(session: nox.Session) -> None:
-    """Check that the public types of each wheel are complete, for a user's type checker."""
+def _built(session: nox.Session) -> tuple[Path, Path, Path]:
+    """Return a folder, and in it the wheels of this repository and an empty environment."""
     folder = Path(session.create_tmp()).resolve()
     wheels, environment = folder / "wheels", folder / "environment"
     for old in (wheels, environment):
         shutil.rmtree(old, ignore_errors=True)
-    quietly: dict[str, Any] = {"external": True, "silent": True}
-    session.run("uv", "build", "--all-packages", "--wheel", "--out-dir", str(wheels), **quietly)
-    session.run("uv", "venv", "--python", sys.executable, str(environment), **quietly)
+    build = ("uv", "build", "--all-packages", "--wheel", "--out-dir", str(wheels))
+    session.run(*build, external=True, silent=True)
+    create = ("uv", "venv", "--python", sys.executable, str(environment))
+    session.run(*create, external=True, silent=True)
+    return folder, wheels, environment
+
+
+@nox.session
+def typed(session: nox.Session) -> None:
+    """Check that the public types of each wheel are complete, for a user's type checker."""
+    folder, wheels, environment = _built(session)
     names = [path.name.split("-")[0] for path in sorted(wheels.glob("*.whl"))]
-    session.run(
-        "uv", "pip", "install", "--python", str(environment), *map(str, wheels.glob("*.whl")),
-        **quietly,
-    )  # fmt: skip
+    install = ("uv", "pip", "install", "--python", str(environment))
+    session.run(*install, *map(str, wheels.glob("*.whl")), external=True, silent=True)
     # pyright finds the wheels only if their environment is active. `--pythonpath` isn't enough.
     active = {
         "VIRTUAL_ENV": str(environment),
@@ -243,23 +247,7 @@ def typed(session: nox.Session) -> None:
 @nox.session
 def packaging(session: nox.Session) -> None:
     """Build every wheel, and use them in an empty environment, as a user of the packages would."""
-    folder = Path(session.create_tmp()).resolve()
-    wheels, environment = folder / "wheels", folder / "environment"
-    for old in (wheels, environment):
-        shutil.rmtree(old, ignore_errors=True)
-    session.run(
-        "uv",
-        "build",
-        "--all-packages",
-        "--wheel",
-        "--out-dir",
-        str(wheels),
-        external=True,
-        silent=True,
-    )
-    session.run(
-        "uv", "venv", "--python", sys.executable, str(environment), external=True, silent=True
-    )
+    folder, wheels, environment = _built(session)
     python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     install = (
         "uv",

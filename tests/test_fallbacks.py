@@ -28,7 +28,7 @@ asyncio.run(main())
 
 def run_without_glide(url: str) -> tuple[str, str]:
     """Write and read a key of this URL in a new process; return what it prints and logs."""
-    done = subprocess.run(  # noqa: S603 - the command comes from this repository, not from a user
+    done = subprocess.run(  # noqa: S603 - a command of this repository
         [sys.executable, "-c", WITHOUT_GLIDE, url],
         capture_output=True,
         text=True,

@@ -31,7 +31,7 @@ def test_the_first_block_passes_a_strict_type_checker(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(_block(), encoding="utf-8")
 
-    run = subprocess.run(  # noqa: S603 - the command comes from this repository, not from a user
+    run = subprocess.run(  # noqa: S603 - a command of this repository
         [sys.executable, "-m", "mypy", "--strict", "--config-file=", program],
         capture_output=True,
         text=True,
@@ -49,7 +49,7 @@ def test_the_first_block_runs_in_a_fresh_interpreter(arguments: list[str]) -> No
     # An empty line ends an indented block at the interactive prompt, so this also tests that the
     # block can be pasted. The prompt sees the top-level blank lines.
     command = [sys.executable, *arguments]
-    run = subprocess.run(  # noqa: S603 - the command comes from this repository, not from a user
+    run = subprocess.run(  # noqa: S603 - a command of this repository
         command, input=_block(), capture_output=True, text=True, timeout=60, check=False
     )
 

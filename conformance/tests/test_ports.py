@@ -128,7 +128,7 @@ FORKED = """
     ids=["released", "killed"],
 )
 def test_forked_child_neither_keeps_nor_releases_port(folder: Path, end: str) -> None:
-    with subprocess.Popen(  # noqa: S603 - the command comes from this repository, not from a user
+    with subprocess.Popen(  # noqa: S603 - a command of this repository
         [sys.executable, "-c", textwrap.dedent(FORKED) + end],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -284,7 +284,7 @@ def test_port_is_reserved_once_in_all_processes(monkeypatch: pytest.MonkeyPatch)
 
     def reserved_elsewhere() -> int:
         draws = [str(first.number), str(free)]
-        done = subprocess.run(  # noqa: S603 - the command comes from this repository, not from a user
+        done = subprocess.run(  # noqa: S603 - a command of this repository
             [sys.executable, "-c", reserve, *draws], capture_output=True, text=True, check=True
         )
         return int(done.stdout)

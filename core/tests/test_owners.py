@@ -238,7 +238,7 @@ def test_owner_has_one_spelling_in_every_process() -> None:
     )
 
     found = {
-        subprocess.run(  # noqa: S603 - the command comes from this repository, not from a user
+        subprocess.run(  # noqa: S603 - a command of this repository
             [sys.executable, "-c", program],
             env={**os.environ, "PYTHONHASHSEED": str(seed)},
             capture_output=True,

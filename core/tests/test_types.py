@@ -189,7 +189,7 @@ asyncio.run(main())
 
 def test_pydantic_types_are_refused_without_pydantic() -> None:
     """The error message names the reason and the extra to install."""
-    run = subprocess.run(  # noqa: S603 - the command comes from this repository, not from a user
+    run = subprocess.run(  # noqa: S603 - a command of this repository
         [sys.executable, "-c", WITHOUT_PYDANTIC],
         capture_output=True,
         text=True,
@@ -220,7 +220,7 @@ def test_pydantic_is_imported_only_when_needed() -> None:
         "asyncio.run(main())\n"
     )
 
-    run = subprocess.run(  # noqa: S603 - the command comes from this repository, not from a user
+    run = subprocess.run(  # noqa: S603 - a command of this repository
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
 

@@ -28,7 +28,7 @@ def options() -> list[str]:
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(  # noqa: S603 - the command comes from this repository, not from a user
+    return subprocess.Popen(  # noqa: S603 - a command of this repository
         [sys.executable, "-m", "igniter_store_cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

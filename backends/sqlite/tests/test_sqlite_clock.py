@@ -358,7 +358,7 @@ async def test_process_with_another_clock_reaches_listeners(tmp_path: Path, seco
         counts, _ = await other.communicate()
         await swept(listener)
         async with asyncio.timeout(LIMIT):
-            while len(heard) < 5:  # noqa: ASYNC110 - there is no event to wait for
+            while len(heard) < 5:  # noqa: ASYNC110 - nothing signals this change
                 await asyncio.sleep(0.01)
 
     assert counts.decode().strip() == "[1, 1, 1, 1, 1]"

@@ -172,7 +172,7 @@ class Disk:
 
     def _lock(self) -> None:
         command = [sys.executable, "-c", KEEPS_LOCKED, f"{self._folder}/state.db-shm"]
-        self._locker = subprocess.Popen(  # noqa: S603 - the command comes from this repository, not from a user
+        self._locker = subprocess.Popen(  # noqa: S603 - a command of this repository
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._locker.stdout is not None

@@ -46,7 +46,7 @@ async def opened(url: str) -> AsyncGenerator[SQLiteAdapter]:
 def nursery(folder: Path) -> Generator[subprocess.Popen[str]]:
     """Start the process whose children are killed; its imports are done, so a child starts fast."""
     program = [sys.executable, str(Path(__file__).with_name("killed_writer.py")), str(folder)]
-    with subprocess.Popen(  # noqa: S603 - the command comes from this repository, not from a user
+    with subprocess.Popen(  # noqa: S603 - a command of this repository
         program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         yield process

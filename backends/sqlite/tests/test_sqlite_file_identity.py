@@ -445,7 +445,7 @@ async def test_listener_logs_that_the_tables_are_newer(
         await adapter.subscribe("news", lambda _, payload: None, on_gap=gaps.set)
         do(tmp_path / "state.db", "INSERT INTO igniter_schema VALUES (1000)")
         async with asyncio.timeout(30):
-            while "version 1000" not in caplog.text:  # noqa: ASYNC110 - there is no event to wait for
+            while "version 1000" not in caplog.text:  # noqa: ASYNC110 - nothing signals this change
                 await asyncio.sleep(0.01)
         do(tmp_path / "state.db", "DELETE FROM igniter_schema WHERE version = 1000")
         async with asyncio.timeout(30):

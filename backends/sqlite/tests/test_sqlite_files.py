@@ -367,7 +367,7 @@ def test_full_disk_raises_and_loses_no_data(tmp_path: Path) -> None:
 
         asyncio.run(main())
     """  # noqa: E501 - lines of a script
-    shown = subprocess.run(  # noqa: S603 - the command comes from this repository, not from a user
+    shown = subprocess.run(  # noqa: S603 - a command of this repository
         [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)],
         capture_output=True,
         text=True,

@@ -84,7 +84,7 @@ class Reader:
 @pytest.fixture
 def reader(folder: Path) -> Iterator[Reader]:
     program = [sys.executable, str(Path(__file__).with_name("reads_only.py")), str(folder)]
-    with subprocess.Popen(  # noqa: S603 - the command comes from this repository, not from a user
+    with subprocess.Popen(  # noqa: S603 - a command of this repository
         [*(UNSHARE if not os.geteuid() else []), *program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

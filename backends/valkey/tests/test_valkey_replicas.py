@@ -171,6 +171,6 @@ async def test_close_during_client_replacement_leaves_no_client() -> None:
             await adapter.close()
 
         async with asyncio.timeout(30):
-            while are_there():  # noqa: ASYNC110 - there is no event to wait for
+            while are_there():  # noqa: ASYNC110 - nothing signals this change
                 await asyncio.sleep(0.02)
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []

@@ -49,6 +49,8 @@ Values, counters, claims and streams belong to a service and, within it, to scop
 A command works in the service that --service names and in the scopes that --scope names, \
 on the backend that --url names. `igniter-store demo` shows real uses; it needs no server."""
 
+_OPTIONS_OF_COMMANDS: Final = ("--url", "--service", "--scope", "--json")
+
 _EXAMPLE: Final = """\
 example:
   igniter-store demo
@@ -129,7 +131,7 @@ def _run(given: list[str]) -> int:
 def _refuse_options_before_command(given: list[str]) -> None:
     # argparse would take the value of such an option for the command.
     option = given[0].partition("=")[0] if given else ""
-    if option.startswith("-") and option not in {"-h", "--help", "--version"}:
+    if option in _OPTIONS_OF_COMMANDS:
         raise WrongUsage(
             f"write {option} after the command, as in: igniter-store get KEY --url URL",
             parser().format_usage(),

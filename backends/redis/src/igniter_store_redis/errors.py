@@ -208,7 +208,7 @@ def _refused(words: str, attempt: ConnectAttempt) -> StoreError | None:
     return known
 
 
-def _unanswered(cause: BaseException, attempt: ConnectAttempt) -> str:  # noqa: PLR0911 - one return for each cause
+def _unanswered(cause: BaseException, attempt: ConnectAttempt) -> str:  # noqa: PLR0911 - one return per cause
     refused = _behind(OSError, cause)
     is_late = isinstance(cause, (TimeoutError, redis.TimeoutError)) and not getattr(
         refused, "errno", None

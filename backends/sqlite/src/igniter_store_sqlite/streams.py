@@ -180,7 +180,7 @@ def _xdel(session: Session, key: bytes, ids: list[StreamId]) -> int:
     return 0 if log is None else logs.remove(session, log, ids)
 
 
-def _xrange(  # noqa: PLR0913, PLR0917 - the arguments of the contract's method
+def _xrange(  # noqa: PLR0913, PLR0917 - the contract's arguments
     # The arguments of the call
     session: Session,
     key: bytes,
@@ -209,7 +209,7 @@ def _xgroup_destroy(session: Session, key: bytes, group: bytes) -> bool:
     return found is not None
 
 
-def _xreadgroup(  # noqa: PLR0913, PLR0917 - the arguments of the contract's method
+def _xreadgroup(  # noqa: PLR0913, PLR0917 - the contract's arguments
     # The arguments of the call
     session: Session,
     key: bytes,
@@ -240,7 +240,7 @@ def _xack(session: Session, key: bytes, group: bytes, ids: list[bytes]) -> int:
     return 0 if found is None else logs.settle(session, found, ids)
 
 
-def _xpending(  # noqa: PLR0913, PLR0917 - the arguments of the contract's method
+def _xpending(  # noqa: PLR0913, PLR0917 - the contract's arguments
     session: Session,
     key: bytes,
     group: bytes,
@@ -263,7 +263,7 @@ def _xpending(  # noqa: PLR0913, PLR0917 - the arguments of the contract's metho
     ]
 
 
-def _xautoclaim(  # noqa: PLR0913, PLR0917 - the arguments of the contract's method
+def _xautoclaim(  # noqa: PLR0913, PLR0917 - the contract's arguments
     session: Session, key: bytes, group: bytes, consumer: bytes, min_idle: float, count: int | None
 ) -> list[StreamEntry]:
     log, (number, _) = _log_and_group(session, key, group)

@@ -142,11 +142,11 @@ class _Failed:
         self.error = error
 
 
-class _Busy(Exception):  # noqa: N818 - a signal between two functions, not an error
+class _Busy(Exception):  # noqa: N818 - a signal, not an error
     """Raised by a trip if another connection holds the lock."""
 
 
-class _Mixed(Exception):  # noqa: N818 - a signal between two functions, not an error
+class _Mixed(Exception):  # noqa: N818 - a signal, not an error
     """Raised by a trip of several calls that failed.
 
     The failing call is found by repeating each call in a trip of its own.

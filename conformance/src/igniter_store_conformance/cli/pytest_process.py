@@ -80,7 +80,7 @@ def run_pytest(started: Started) -> tuple[Report, str]:
     )
     progress_file.touch()
     with printed.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - the command comes from this repository, not from a user
+        process = subprocess.Popen(  # noqa: S603 - a command of this repository
             _command(started, report_file),
             env=_environment(started, progress_file),
             stdin=subprocess.DEVNULL,

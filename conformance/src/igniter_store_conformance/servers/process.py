@@ -130,7 +130,7 @@ class ServerProcess(Server):
         with self._lock, (self.folder / "log").open("ab") as log:
             # Remove the rest of a process that died by itself, above all its guard.
             self._end(signal.SIGKILL)
-            self._process = subprocess.Popen(  # noqa: S603 - the command comes from this repository, not from a user
+            self._process = subprocess.Popen(  # noqa: S603 - a server found on this machine
                 [*self.command(), *more],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -138,7 +138,7 @@ class ServerProcess(Server):
                 cwd=self.folder,
                 start_new_session=True,  # a Ctrl-C is for the tests, which then end the server
             )
-            self._guard = subprocess.Popen(  # noqa: S603 - the command comes from this repository, not from a user
+            self._guard = subprocess.Popen(  # noqa: S603 - a command of this repository
                 [
                     "/bin/sh",
                     "-c",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 30.0  # seconds for a server to start, on a machine that is busy with tests
 
 
-class ServerFailed(RuntimeError):  # noqa: N818 - named after the condition, which may not be an error
+class ServerFailed(RuntimeError):  # noqa: N818 - named after the condition
     """Raised when a server doesn't start, or a set of servers doesn't form.
 
     The message ends with its log.
