@@ -312,6 +312,8 @@ class Codec:
         writes_json: True only for this library's JSON serializer.
         typed: the serializer if it is one of this library's, otherwise JSON. Events are validated
             with it.
+        first_encoder: encodes a value with one call less than `encode`. The caller passes its
+            exceptions to `unencodable`.
     """
 
     def __init__(self, serializer: Serializer) -> None:
@@ -321,6 +323,8 @@ class Codec:
         )
         self._serializer: Final = serializer
         self._encode: Final = serializer.encode
+        is_ours = serializer.__class__ in {JSONSerializer, MsgpackSerializer}
+        self.first_encoder: Final = serializer.encode if is_ours else self.encode
         self._prepare: Final = (
             serializer.decoder
             if isinstance(serializer, TypedSerializer)
@@ -338,7 +342,7 @@ class Codec:
             data = self._encode(value)
         # A serializer of the user's, or a value of any class, may raise anything.
         except Exception as error:  # noqa: BLE001
-            raise _unencodable(value, error) from None
+            raise unencodable(value, error) from None
         if data.__class__ is bytes:
             return data
         if isinstance(data, bytes | bytearray | memoryview):
@@ -475,7 +479,10 @@ def _decode_with(serializer: Serializer, type: Any, data: bytes) -> Any:
     return serializer.decode(data, type)
 
 
-def _unencodable(value: Any, error: Exception) -> StoreError:
+def unencodable(value: Any, error: Exception) -> StoreError:
+    """Return the error that replaces an encoder's exception."""
+    if isinstance(error, StoreError) and error.code is ErrorCode.STORE_SERIALIZATION_FAILED:
+        return error  # by `Codec.encode`
     cure = (
         error.cure
         if isinstance(error, Unencodable)

@@ -19,7 +19,7 @@ from igniter_store.arguments import invalid, plain_text
 from igniter_store.contract import ErrorCode
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Operation
-from igniter_store.serialization import undecodable
+from igniter_store.serialization import undecodable, unencodable
 from igniter_store.ttl import OMIT, Ttl, ttl_seconds
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class KeyValueNamespace(Namespace):
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
         self._decode_any: Final = self._codec.first_decoder(Any)
-        self._encode: Final = self._codec.encode
+        self._encode: Final = self._codec.first_encoder
         self._attributes: Final = self._observer.attributes
         self._started_attributes: Final = self._observer.started_attributes
         self._emit: Final = None if self._observer.sink is None else self._observer.sink.emit
@@ -162,9 +162,11 @@ class KeyValueNamespace(Namespace):
                 seconds = ttl_seconds(ttl, cure=OMIT)
             if only_if is not None:
                 _check_condition(only_if)
-            written = await self._through.keyvalue.set(
-                full_key, self._encode(value), ttl=seconds, only_if=only_if
-            )
+            try:
+                data = self._encode(value)
+            except Exception as error:  # noqa: BLE001 - any encoder error means the same
+                raise unencodable(value, error) from None
+            written = await self._through.keyvalue.set(full_key, data, ttl=seconds, only_if=only_if)
         except Exception as error:  # noqa: BLE001 - as in `get`
             # as in `get`
             raise self._observer.failed(SET, error, began, _with_ttl(self._attributes, seconds))  # noqa: B904
