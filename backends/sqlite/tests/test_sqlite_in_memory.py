@@ -208,6 +208,22 @@ async def test_calls_and_close_end_when_user_has_disposed_the_engine() -> None:
     await engine.dispose()
 
 
+@pytest.mark.clause("LIF-5")
+async def test_result_that_came_before_the_thread_ended_is_delivered() -> None:
+    adapter: Any = SQLiteAdapter.from_url("sqlite://")
+    await adapter.open()
+    [connection] = adapter._database._connections
+    writing = asyncio.create_task(adapter.increment("counter"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the call is on its way
+    connection.stop()
+    connection.thread.join(LIMIT)  # blocks the event loop, so the result waits
+    await adapter._database.writes.close()
+
+    assert await writing == 1
+    await adapter.close()
+
+
 @pytest.mark.clause("LIF-16")
 def test_statement_of_user_that_outlives_its_loop_keeps_no_call_from_working() -> None:
     engine = create_async_engine("sqlite+aiosqlite://")

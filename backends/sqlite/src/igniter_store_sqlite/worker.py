@@ -325,8 +325,9 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK):
                     await self._idle.wait()
+        self._arrived()  # a result that came just before the thread ended
         travelling, self._travelling = self._travelling, []
-        for call in travelling:  # the thread has ended without a result
+        for call in travelling:  # there is none
             call.fail(ERRORS.closed())
         if self._timer is not None:
             self._timer.cancel()
