@@ -313,6 +313,32 @@ def test_close_in_second_loop_is_refused_while_first_loop_closes(tmp_path: Any, 
     assert asyncio.run(reads_again(adapter)) == b"value"
 
 
+@pytest.mark.clause("LIF-16")
+@pytest.mark.parametrize("place", ["", "/{}/state.db"])
+@pytest.mark.parametrize("step", range(1, 12))
+def test_close_that_is_collected_leaves_the_next_loop_alone(
+    tmp_path: Any, place: str, step: int
+) -> None:
+    adapter: Any = SQLiteAdapter.from_url(f"sqlite://{place.format(tmp_path)}")
+
+    async def go_on() -> bytes | None:
+        await adapter.open()
+        gc.collect()  # the closing of the first loop
+        value: bytes | None = await adapter.get("key")
+        await adapter.close()
+        return value
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(filled(adapter))
+    is_cut_at(step, loop, adapter.close())
+    for task in (adapter._ending, adapter._database._closing):
+        if task is not None:
+            task._log_destroy_pending = False
+    del loop, task
+
+    assert asyncio.run(go_on()) == b"value"
+
+
 def test_memory_is_not_copied_when_loop_has_ended() -> None:
     """Module-level stores are used in one `asyncio.run` per call."""
     adapter: Any = SQLiteAdapter.from_url("sqlite://")

@@ -181,7 +181,7 @@ class SQLiteAdapter(
         except Exception:
             await changes.close()
             raise
-        except BaseException:  # every task is cancelled, mostly because the loop is about to end
+        except asyncio.CancelledError:  # by code that cancels every task, as the end of a loop does
             self._database.let_go()
             raise
         await changes.close()

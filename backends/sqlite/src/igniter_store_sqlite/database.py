@@ -229,7 +229,8 @@ class Database:
             # close at the same moment.
             for connection in [one for one in self._connections if one not in self._beside]:
                 await connection.close()
-        except BaseException:
+        # Not GeneratorExit: then the loop is closed, and another one may have opened the database.
+        except (Exception, asyncio.CancelledError):
             self.let_go()
             raise
         self._forget_ended()
