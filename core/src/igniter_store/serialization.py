@@ -323,7 +323,8 @@ class Codec:
         )
         self._serializer: Final = serializer
         self._encode: Final = serializer.encode
-        is_ours = serializer.__class__ in {JSONSerializer, MsgpackSerializer}
+        kind: type[object] = serializer.__class__
+        is_ours = kind in {JSONSerializer, MsgpackSerializer}  # which always return `bytes`
         self.first_encoder: Final = serializer.encode if is_ours else self.encode
         self._prepare: Final = (
             serializer.decoder
