@@ -187,6 +187,9 @@ def test_every_call_works_in_loop_of_its_own(store: Store[str], run: Any) -> Non
     assert failed == {}, "calls that failed in a loop of their own"
 
 
+def ignored(_: object) -> None: ...
+
+
 async def awaited(call: Any, *arguments: Any, **options: Any) -> Any:
     return await call(*arguments, **options)
 
@@ -306,7 +309,7 @@ def test_call_in_flight_leaves_next_loop_working(
             task._log_destroy_pending = False
         # Python may print an exception for a call that is collected with its task, and pytest would
         # blame a later test.
-        monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+        monkeypatch.setattr(sys, "unraisablehook", ignored)
         kept.clear()
         gc.collect()
 
