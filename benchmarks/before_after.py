@@ -4,6 +4,9 @@
 worktree, installs it into its own environment, and starts one worker process per environment. Both
 workers run the same calls in turn, round by round, against the same server, so a slow moment of the
 machine affects both. The table shows the median of the ratios now ÷ before.
+
+The old commit gets the newest versions of other libraries that it allows. Those that differ from
+the ones here are printed first, because they may explain a difference.
 """
 
 from __future__ import annotations
@@ -52,6 +55,7 @@ def main() -> int:
         _checked_out(commit, Path(folder) / "before") as before,
         _servers() as urls,
     ):
+        _print_other_versions(before)
         workers = {
             "now": _Worker(Path(sys.executable), Path(folder) / "now.db"),
             "before": _Worker(before, Path(folder) / "before.db"),
@@ -76,6 +80,22 @@ def main() -> int:
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(rates, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _print_other_versions(before: Path) -> None:
+    now, then = _versions(Path(sys.executable)), _versions(before)
+    for name in sorted(now.keys() & then.keys()):
+        if now[name] != then[name]:
+            print(f"{name} {now[name]} now, {then[name]} before", flush=True)
+
+
+def _versions(python: Path) -> dict[str, str]:
+    listed = subprocess.run(  # noqa: S603
+        ["uv", "pip", "list", "--format", "json", "--python", str(python)],  # noqa: S607
+        capture_output=True,
+        check=True,
+    )
+    return {package["name"]: package["version"] for package in json.loads(listed.stdout)}
 
 
 def _compare(
