@@ -3,7 +3,6 @@
 It behaves the same on every backend.
 """
 
-from igniter_store.builder import StoreBuilder
 from igniter_store.contract.errors import (
     BackendFailed,
     BackendTimeout,
@@ -32,7 +31,7 @@ from igniter_store.namespaces.groups import ConsumerGroup, PendingMessage
 from igniter_store.namespaces.messages import StreamMessage
 from igniter_store.scopes import Scope
 from igniter_store.serialization import JSON, MSGPACK, Serializer
-from igniter_store.store import Store
+from igniter_store.store import Store, StoreBuilder
 from igniter_store.telemetry.logging import LoggingTelemetry
 from igniter_store.telemetry.registry import Telemetry
 from igniter_store.ttl import Ttl

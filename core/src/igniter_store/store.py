@@ -5,18 +5,21 @@ Rule: the first operation opens the store. `async with store:` opens it on entry
     exit.
 Rule: if several `async with` blocks use one connection, the last one to end closes it. The block of
     a scope or an actor closes nothing.
+Rule: a builder is immutable. Each call checks its arguments and returns a new builder.
+Rule: the types of the builder and of its store include the declared scopes, so pyright reports
+    `store.scope("nope", 1)` as an error. mypy doesn't, because it treats `LiteralString` as `str`;
+    there the call raises.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, Any, Final, Generic, LiteralString, TypeVar, overload
 
 from igniter_store.arguments import invalid, plain_text
+from igniter_store.backends import adapter_from_url
 from igniter_store.connection import Capabilities, RefusedCapabilities, StoreConnection
-from igniter_store.contract import Adapter, ErrorCode, store_error
+from igniter_store.contract import ErrorCode, store_error
 from igniter_store.events.envelope import Actor
 from igniter_store.keys import is_encodable
 from igniter_store.namespaces.batch import BatchNamespace
@@ -27,40 +30,29 @@ from igniter_store.namespaces.events import EventsNamespace
 from igniter_store.namespaces.kv import KeyValueNamespace
 from igniter_store.namespaces.namespace import Surroundings
 from igniter_store.namespaces.streams import StreamNamespace
-from igniter_store.operation import LifecycleAttempt, Observer, Operation, Sink
+from igniter_store.operation import LifecycleAttempt, Observer, Operation
 from igniter_store.scopes import (
     Scope,
-    ScopeDefinition,
     identifier_text,
     make_scope,
     missing_scope,
     prefix_of,
 )
+from igniter_store.settings import Choices, StoreSettings
 
 if TYPE_CHECKING:
     import logging
     from types import TracebackType
     from typing import Never, Self
 
-    from igniter_store.builder import StoreBuilder
-    from igniter_store.events.registry import EventRegistry
-    from igniter_store.serialization import Codec
+    from igniter_store.contract import Adapter
+    from igniter_store.events.declared import EventGroup
+    from igniter_store.events.registry import EventDefinitions
+    from igniter_store.serialization import Serializer
     from igniter_store.telemetry.registry import Telemetry
 
 S = TypeVar("S", bound=str)
-
-
-class StoreSettings(Struct, frozen=True):
-    """The builder's settings, shared by all stores over one connection."""
-
-    adapter: Adapter
-    service: str
-    codec: Codec
-    logger: logging.Logger
-    sink: Sink | None
-    scopes: dict[str, ScopeDefinition]
-    events: EventRegistry
-
+K = TypeVar("K", bound=LiteralString)
 
 _NOT_BY_CLASS: Final = (
     "Store() can't be called. Use Store.from_url('memory://', service='api') with a URL, or "
@@ -109,9 +101,6 @@ class Store(Generic[S]):
     @staticmethod
     def create() -> StoreBuilder[Never]:
         """Return a builder to choose the adapter, the service and other settings."""
-        # the builder imports this module
-        from igniter_store.builder import StoreBuilder  # noqa: PLC0415
-
         return StoreBuilder()
 
     @staticmethod
@@ -318,3 +307,131 @@ class Store(Generic[S]):
             logger=configuration.logger,
             backend=configuration.adapter.name,
         )
+
+
+class StoreBuilder(Generic[S]):
+    """The builder that `Store.create()` returns; `build()` makes the store."""
+
+    def __init__(self, choices: Choices | None = None) -> None:
+        self._choices = Choices() if choices is None else choices
+
+    def with_adapter(self, adapter: Adapter) -> StoreBuilder[S]:
+        """Use `adapter`. The store opens it if necessary.
+
+        The store closes only an adapter that it opened.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` when `adapter` isn't an `Adapter`;
+                `STORE_ADAPTER_REQUIRED` for `None`.
+        """
+        return StoreBuilder(self._choices.with_adapter(adapter))
+
+    def with_url(self, url: str, **options: Any) -> StoreBuilder[S]:
+        """Use the installed backend for `url`; `options` are options of its adapter.
+
+        Raises:
+            ConfigurationError: `STORE_BACKEND_UNKNOWN` with the extra to install,
+                `STORE_CONFIGURATION_INVALID`.
+        """
+        return self.with_adapter(adapter_from_url(url, **options))
+
+    def with_service(self, service: str) -> StoreBuilder[S]:
+        """Set the service that all keys begin with: a `str` without `:` and control characters.
+
+        Raises:
+            ConfigurationError: `STORE_SERVICE_REQUIRED`, `STORE_CONFIGURATION_INVALID`.
+        """
+        return StoreBuilder(self._choices.with_service(service))
+
+    def with_serializer(self, serializer: Serializer) -> StoreBuilder[S]:
+        """Encode values with `serializer`; the default is JSON.
+
+        It is JSON, MSGPACK, or any object with `encode(value)` and `decode(bytes, type)`. The
+        TypeScript library can read only JSON values.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`.
+        """
+        return StoreBuilder(self._choices.with_serializer(serializer))
+
+    def with_logger(self, logger: logging.Logger) -> StoreBuilder[S]:
+        """Log problems that can't be raised to a caller to `logger`.
+
+        The default is the logger "igniter_store". A `logging.LoggerAdapter` is accepted too.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`.
+        """
+        return StoreBuilder(self._choices.with_logger(logger))
+
+    def with_telemetry(self, telemetry: Telemetry) -> StoreBuilder[S]:
+        """Report every operation to `telemetry`.
+
+        It is any object with `emit(name, *, level, attributes)`, such as `LoggingTelemetry()`.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`.
+        """
+        return StoreBuilder(self._choices.with_telemetry(telemetry))
+
+    def add_scope(
+        self, key: K, *, required: bool = False, description: str | None = None
+    ) -> StoreBuilder[S | K]:
+        """Declare a scope. Once a scope is declared, undeclared scopes are refused.
+
+        Args:
+            key: a `str` without `:` and control characters that isn't the name of a namespace.
+            required: refuse every operation of a store that isn't in this scope.
+            description: a text for readers.
+
+        Raises:
+            ScopeError: `STORE_SCOPE_KEY_REQUIRED`, `STORE_INVALID_SCOPE_KEY`,
+                `STORE_DUPLICATE_SCOPE`.
+        """
+        choices = self._choices.add_scope(key, required=required, description=description)
+        return StoreBuilder(choices)
+
+    def add_events(
+        self,
+        events: EventDefinitions | type[EventGroup],
+        *,
+        validate_publish: bool | None = None,
+        validate_subscribe: bool | None = None,
+        throw_on_validation_error: bool | None = None,
+    ) -> StoreBuilder[S]:
+        """Register the events of a namespace, declared with a builder or as a class.
+
+        A switch that is given applies to all registered events from then on.
+
+        Args:
+            events: the result of `Events...build()`, or a class that inherits `EventGroup` and has
+                a namespace.
+            validate_publish: check payloads before they are published, and refuse events that the
+                namespace doesn't declare (on by default).
+            validate_subscribe: check payloads and convert them before handlers get them (off by
+                default).
+            throw_on_validation_error: raise for an invalid payload (on by default). If off, the
+                problem is logged and the payload is passed on.
+
+        Raises:
+            EventError: `STORE_DUPLICATE_NAMESPACE`, `STORE_MISSING_NAMESPACE`.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`.
+        """
+        switches = {
+            "validate_publish": validate_publish,
+            "validate_subscribe": validate_subscribe,
+            "throw_on_validation_error": throw_on_validation_error,
+        }
+        return StoreBuilder(self._choices.add_events(events, switches))
+
+    @overload
+    def build(self: StoreBuilder[Never]) -> Store[str]: ...
+    @overload
+    def build(self: StoreBuilder[S]) -> Store[S]: ...
+    def build(self: StoreBuilder[Any]) -> Store[Any]:
+        """Return the store. Nothing is sent.
+
+        Raises:
+            ConfigurationError: `STORE_ADAPTER_REQUIRED`, `STORE_SERVICE_REQUIRED`.
+        """
+        return Store(self._choices.settings())
