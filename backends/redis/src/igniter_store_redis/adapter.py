@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from igniter_store.redis_commands.adapter import CommandAdapter, check_options
 from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.sentinel import SentinelConnectionPool
 
 from igniter_store_redis.client import RedisClient
 from igniter_store_redis.cluster import RedisClusterClient
 from igniter_store_redis.connector import RedisConnector, abandon_connections
 from igniter_store_redis.errors import ERRORS, NAME
 from igniter_store_redis.incoming import LARGEST
-from igniter_store_redis.redis_py_clients import check_client, sentinels_of
+from igniter_store_redis.redis_py_clients import check_client, nodes_asked_by, sentinels_of
 from igniter_store_redis.urls import ClientFactory, location_of
 
 if TYPE_CHECKING:
@@ -89,7 +88,12 @@ class RedisAdapter(CommandAdapter):
         def commands() -> CommandClient:
             if isinstance(self._client, RedisCluster):
                 return RedisClusterClient(
-                    self._client, timeout, connect_timeout, connections, max_reply_bytes
+                    self._client,
+                    timeout,
+                    connect_timeout,
+                    connections,
+                    max_reply_bytes,
+                    is_ours=self._factory is not None,
                 )
             pool = self._client.connection_pool
             connector = RedisConnector(
@@ -150,18 +154,11 @@ class RedisAdapter(CommandAdapter):
 
         redis-py reopens them when it next needs them.
         """
-        if self._factory is None:
-            return
-        if isinstance(self._client, RedisCluster):
-            for nodes in ("nodes_cache", "startup_nodes"):
-                await self._client.nodes_manager.aclose(nodes)
-        elif isinstance(self._client.connection_pool, SentinelConnectionPool):
-            untyped: Any = self._client
-            # redis-py 8.0 has no single aclose() for all sentinels
-            for sentinel in untyped.connection_pool.sentinel_manager.sentinels:
-                await sentinel.aclose()
+        if self._factory is not None:
+            for node in nodes_asked_by(self._client):
+                await node.disconnect()
 
     def _abandon_client(self, *, is_inherited: bool) -> None:
-        abandon_connections(self._client, is_inherited=is_inherited)
+        abandon_connections(nodes_asked_by(self._client), is_inherited=is_inherited)
         if self._factory is not None:
             self._client = self._factory.make()

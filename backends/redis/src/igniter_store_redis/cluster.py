@@ -1,7 +1,8 @@
 """A cluster client, which sends each command to the node that has its key.
 
 Rule: redis-py discovers the nodes and the slots of each. Redirects (MOVED, ASK) are followed at
-    once, and a background task then refreshes the whole topology.
+    once, and a background task then refreshes the whole topology. The connections that redis-py
+    opens for it are closed at once, so that none is left when the event loop ends.
 Rule: a command that a node has accepted is never sent to another one. If it may have been applied,
     its error reports that.
 Rule: a subscription is made at the node that has the channel's slot. Messages are published there
@@ -41,7 +42,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError
 
 from igniter_store_redis.client import RedisClient
-from igniter_store_redis.connector import RedisConnector
+from igniter_store_redis.connector import RedisConnector, abandon_connections
 from igniter_store_redis.errors import ERRORS, NAME, UNREACHABLE, ConnectAttempt, not_reached
 
 if TYPE_CHECKING:
@@ -75,12 +76,20 @@ class RedisClusterClient(CommandClient):
             nodes.
         connections: how many may be open to each node for commands that don't block.
         largest: bytes that a reply may have.
+        is_ours: whether the adapter made the client, so that nobody else uses its connections.
     """
 
     errors = ERRORS
 
-    def __init__(
-        self, client: Any, timeout: float, connect_timeout: float, connections: int, largest: int
+    def __init__(  # noqa: PLR0913 - the options of the adapter
+        self,
+        client: Any,
+        timeout: float,
+        connect_timeout: float,
+        connections: int,
+        largest: int,
+        *,
+        is_ours: bool,
     ) -> None:
         super().__init__()
         self._nodes: Final = client.nodes_manager
@@ -89,6 +98,8 @@ class RedisClusterClient(CommandClient):
         self._connect_timeout: Final = connect_timeout
         self._connections: Final = connections
         self._largest: Final = largest
+        self._is_ours: Final = is_ours
+        self._asked: list[Any] = []  # the nodes that redis-py may be querying for the topology
         self._servers: dict[str, RedisClient] = {}
         self._former: list[RedisClient] = []  # of nodes that left, and may still send replies
         self._refreshing: asyncio.Task[None] | None = None
@@ -124,6 +135,8 @@ class RedisClusterClient(CommandClient):
     def abandon(self, *, is_inherited: bool) -> None:
         self._is_open = False
         forget_task(self._refreshing)
+        abandon_connections(self._asked, is_inherited=is_inherited)
+        self._asked = []
         for server in (*self._servers.values(), *self._former):
             server.abandon(is_inherited=is_inherited)
 
@@ -216,15 +229,19 @@ class RedisClusterClient(CommandClient):
         failed: StoreError | None = None
         for turn in range(1, _MOST_TRIES + 1):
             server = self._server_at(slot)
+            failed = None
             try:
                 answer = await attempt(server)
                 if isinstance(answer, ErrorReply) and error_prefix(str(answer)) == "ASK":
                     asked = self._server_of(self._node_named(AskError(_redirection(answer))))
                     answer = await attempt(asked, is_asking=True)
             except StoreError as error:
-                if not await self._is_elsewhere(slot, server, error):
-                    raise
                 failed = error
+            if failed is not None:
+                # Outside of the except block, where redis-py's errors would get this one as their
+                # context, and keep it in their own reference cycles
+                if not await self._is_elsewhere(slot, server, failed.code):
+                    break
                 continue
             if not isinstance(answer, ReplyError):
                 return answer
@@ -254,11 +271,11 @@ class RedisClusterClient(CommandClient):
         self._refresh_soon()  # a lost connection may mean a lost node
         return bool(word)
 
-    async def _is_elsewhere(self, slot: int, server: RedisClient, error: StoreError) -> bool:
-        """Whether an unreachable node has lost the slot to another one, according to the others."""
-        if error.code != ErrorCode.STORE_CONNECTION_FAILED:
+    async def _is_elsewhere(self, slot: int, server: RedisClient, code: ErrorCode) -> bool:
+        """Whether a node that failed with `code` has lost the slot, according to the others."""
+        if code != ErrorCode.STORE_CONNECTION_FAILED:
             # STORE_CLOSED: the server has left the cluster
-            return error.code == ErrorCode.STORE_CLOSED and self._is_open
+            return code == ErrorCode.STORE_CLOSED and self._is_open
         with contextlib.suppress(StoreError):
             await self._refreshed()
         return self._is_open and self._server_at(slot) is not server
@@ -322,20 +339,17 @@ class RedisClusterClient(CommandClient):
         await asyncio.wait([refreshing])  # a cancellation here leaves the shared task running
         if refreshing.cancelled():  # by `close`
             raise ERRORS.closed()
-        try:
-            refreshing.result()
-        except UNREACHABLE as error:
-            where = ", ".join(address(host, port) for host, port in self._seeds)
-            reason = not_reached(error, ConnectAttempt(where, self._connect_timeout))
-        else:
+        error = refreshing.exception()
+        if error is None:
             return
-        finally:
-            del refreshing  # or the task, its error and this frame would form a reference cycle
         try:
-            # Raised outside the except block, which would set the driver's error as its context
-            raise reason
+            if not isinstance(error, UNREACHABLE):
+                raise error
+            where = ", ".join(address(host, port) for host, port in self._seeds)
+            raise not_reached(error, ConnectAttempt(where, self._connect_timeout))
         finally:
-            del reason
+            # or the task, its error and this frame would form a reference cycle
+            del error, refreshing
 
     def _refresh_soon(self) -> None:
         if self._refreshing is None and self._is_open:
@@ -360,7 +374,7 @@ class RedisClusterClient(CommandClient):
                 for host, port in self._seeds:
                     seed = ClusterNode(host, port, **self._nodes.connection_kwargs)
                     self._nodes.startup_nodes.setdefault(seed.name, seed)
-                await self._nodes.initialize()
+                await self._discovered()
             leaving = [
                 self._servers.pop(name)
                 for name in self._servers.keys() - self._nodes.nodes_cache.keys()
@@ -372,6 +386,25 @@ class RedisClusterClient(CommandClient):
             self._former = [server for server in (*self._former, *leaving) if not server.is_idle]
         finally:
             self._refreshing = None
+
+    async def _discovered(self) -> None:
+        """Let redis-py discover the nodes, and close the connections that it opened for that."""
+        nodes = self._nodes
+        self._asked = [*nodes.startup_nodes.values(), *nodes.nodes_cache.values()]
+        try:
+            await nodes.initialize()
+        except GeneratorExit:  # the event loop was closed; `abandon` releases the connections
+            raise
+        except BaseException:
+            await self._disconnect_asked()
+            raise
+        await self._disconnect_asked()
+
+    async def _disconnect_asked(self) -> None:
+        if self._is_ours:
+            disconnecting = [node.disconnect() for node in self._asked]
+            await asyncio.gather(*disconnecting, return_exceptions=True)
+        self._asked = []
 
     def _put_in_place(self, server: RedisClient) -> None:
         """Move subscriptions that can't receive messages at this server to one where they can."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from igniter_store.adapter_tools.timeouts import FairTimeout
 from igniter_store.contract.affinity import disconnect, keep, release_transport
 from igniter_store.redis_commands.transport import address
-from redis.asyncio import RedisCluster
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import SSLConnection
-from redis.asyncio.sentinel import MasterNotFoundError, SentinelConnectionPool
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError, ResponseError
 
@@ -27,7 +27,7 @@ from igniter_store_redis.redis_py_clients import no_transport
 from igniter_store_redis.urls import DEFAULT_USER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from igniter_store.contract import StoreError
 
@@ -217,37 +217,33 @@ def _ignore_loss(lost: Multiplexer) -> None:
     del lost
 
 
-def abandon_connections(client: Any, *, is_inherited: bool) -> None:
+def abandon_connections(nodes: Iterable[Any], *, is_inherited: bool) -> None:
     """Release redis-py's own connections, which query a cluster's nodes or the sentinels.
 
     See `CommandClient.abandon`. redis-py can close these connections only in the event loop that
     opened them. Connections of another loop that is still open belong to a user, and stay open.
 
     Args:
-        client: redis-py's client.
+        nodes: redis-py's `ClusterNode`s and connection pools.
         is_inherited: whether the connections belong to the parent process.
     """
-    found: list[Any] = []
-    if isinstance(client, RedisCluster):
-        manager: Any = client.nodes_manager
-        for node in {*manager.nodes_cache.values(), *manager.startup_nodes.values()}:
-            found += node._connections  # noqa: SLF001 - see above
-    elif isinstance(client.connection_pool, SentinelConnectionPool):
-        asked: Any = client
-        for sentinel in asked.connection_pool.sentinel_manager.sentinels:
-            pool: Any = sentinel.connection_pool
-            # see above
-            found += [*pool._available_connections, *pool._in_use_connections]  # noqa: SLF001
-    for connection in found:
-        writer = connection._writer  # noqa: SLF001 - see above
-        if writer is None:
-            continue
-        if is_inherited:
-            keep(writer)
-            disconnect([writer.transport.get_extra_info("socket")])
-        elif writer._loop.is_closed():  # noqa: SLF001 - see above
-            release_transport(writer.transport)
-        else:
-            continue
-        # redis-py reconnects when the connection is next used
-        connection._reader = connection._writer = None  # noqa: SLF001
+    for node in nodes:
+        for connection in _connections_of(node):
+            writer = connection._writer  # noqa: SLF001 - see above
+            if writer is None:
+                continue
+            if is_inherited:
+                keep(writer)
+                disconnect([writer.transport.get_extra_info("socket")])
+            elif writer._loop.is_closed():  # noqa: SLF001 - see above
+                release_transport(writer.transport)
+            else:
+                continue
+            # redis-py reconnects when the connection is next used
+            connection._reader = connection._writer = None  # noqa: SLF001
+
+
+def _connections_of(node: Any) -> list[Any]:
+    if isinstance(node, ClusterNode):
+        return [*node._connections]  # noqa: SLF001 - redis-py has no other way to them
+    return [*node._available_connections, *node._in_use_connections]  # noqa: SLF001 - the same

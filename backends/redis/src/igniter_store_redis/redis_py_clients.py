@@ -63,6 +63,17 @@ def check_client(client: object) -> None:
         raise no_transport(client)
 
 
+def nodes_asked_by(client: Any) -> list[Any]:
+    """The cluster nodes, or the pools of the sentinels, that a client queries to find servers."""
+    if isinstance(client, RedisCluster):
+        manager: Any = client.nodes_manager
+        return [*manager.nodes_cache.values(), *manager.startup_nodes.values()]
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        untyped: Any = client.connection_pool
+        return [one.connection_pool for one in untyped.sentinel_manager.sentinels]
+    return []
+
+
 def sentinels_of(pool: Any) -> str:
     """The addresses of the sentinels that a pool queries; empty for a pool without sentinels."""
     if not issubclass(type(pool), SentinelConnectionPool):
