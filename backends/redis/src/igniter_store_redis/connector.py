@@ -123,9 +123,10 @@ class RedisConnector:
         ):
             # redis-py then sends AUTH with the user, and a server without a password accepts any.
             connection.username = DEFAULT_USER
-        # redis-py applies it with wait_for, which on Python 3.11 can swallow a cancellation. The
-        # FairTimeout below replaces it.
-        connection.socket_timeout = None
+        # redis-py applies these with wait_for, which on Python 3.11 can swallow a cancellation, and
+        # which mistakes a blocked event loop for a silent server. The FairTimeout below replaces
+        # them.
+        connection.socket_timeout = connection.socket_connect_timeout = None
         if not self._introduces_itself:
             connection.driver_info = None
         greet, send = connection.redis_connect_func, connection.send_command
