@@ -76,7 +76,7 @@ class RedisClusterClient(CommandClient):
             nodes.
         connections: how many may be open to each node for commands that don't block.
         largest: bytes that a reply may have.
-        is_ours: whether the adapter made the client, so that nobody else uses its connections.
+        is_ours: whether the adapter made the client, so that only the adapter uses its connections.
     """
 
     errors = ERRORS

