@@ -87,27 +87,27 @@ class KeysOnly(CommandKeyValue, CommandCounters, CommandClaims, CommandScan):
 
     def __init__(self, url: str) -> None:
         self._whole = ValkeyAdapter.from_url(url, timeout=5.0, connect_timeout=5.0)
+        self._adopt()
 
-    @property
-    def _commands(self) -> Any:
-        return self._whole._commands  # noqa: SLF001 - both adapters share it
+    def _adopt(self) -> None:
+        self._commands = self._whole._commands  # noqa: SLF001 - both adapters share it
+        self.is_open = self._whole.is_open
 
     @property
     def affinity(self) -> Affinity | None:
         return self._whole.affinity
 
-    @property
-    def is_open(self) -> bool:
-        return self._whole.is_open
-
     def abandon(self) -> None:
         self._whole.abandon()
+        self._adopt()
 
     async def open(self) -> None:
         await self._whole.open()
+        self._adopt()
 
     async def close(self) -> None:
         await self._whole.close()
+        self._adopt()
 
     async def ping(self) -> float:
         return await self._whole.ping()
