@@ -89,8 +89,12 @@ class KeysOnly(CommandKeyValue, CommandCounters, CommandClaims, CommandScan):
         self._whole = ValkeyAdapter.from_url(url, timeout=5.0, connect_timeout=5.0)
         self._adopt()
 
+    @property
+    # A property, because the other adapter replaces its client in a forked child by itself.
+    def _commands(self) -> Any:  # type: ignore[override]
+        return self._whole._commands  # noqa: SLF001 - both adapters share it
+
     def _adopt(self) -> None:
-        self._commands = self._whole._commands  # noqa: SLF001 - both adapters share it
         self.is_open = self._whole.is_open
 
     @property
