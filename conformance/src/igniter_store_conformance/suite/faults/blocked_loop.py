@@ -104,11 +104,11 @@ class BlockedLoopClauses(Suite):
             key = trial.key(f"{attempt}")
             await trial.adapter.xgroup_create(key, "group")
             async with Workers(trial, [(append, (key,))]) as workers:
+                end = time.monotonic() + _BLOCKED / 2  # the read waits at least until then
                 reading = asyncio.create_task(
                     trial.adapter.xreadgroup(key, "group", "consumer", block=_BLOCKED / 2)
                 )
                 await trial.settle()
-                end = time.monotonic() + _BLOCKED / 2
                 workers.begin()
                 time.sleep(_BLOCKED)  # noqa: ASYNC251 - see above
                 [(added, when)] = await workers.results()
