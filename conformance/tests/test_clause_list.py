@@ -11,8 +11,8 @@ import igniter_store.contract
 from _pytest.assertion.rewrite import AssertionRewritingHook
 from igniter_store.contract import CAPABILITIES
 from igniter_store_conformance import CLAUSES, SECTIONS, AdapterSuite
-from igniter_store_conformance.engine.clause_info import ClauseTest, clause_test_of
 from igniter_store_conformance.crossing.document import contract_document
+from igniter_store_conformance.engine.clause_info import ClauseTest, clause_test_of
 from igniter_store_conformance.spec.clauses import VERSIONS, is_newer
 from igniter_store_conformance.tools.operations import OPERATIONS
 

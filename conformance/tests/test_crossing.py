@@ -14,9 +14,10 @@ _LIFE = {"open", "close"}
 
 
 def _methods() -> dict[str, type[Adapter]]:
+    capabilities: tuple[type[Adapter], ...] = (Adapter, *CAPABILITIES)
     return {
         method: capability
-        for capability in (Adapter, *CAPABILITIES)
+        for capability in capabilities
         for method in capability.__abstractmethods__ - _LIFE
     }
 

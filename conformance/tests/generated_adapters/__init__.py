@@ -1,1 +1,1 @@
-"""Broken adapters that are generated: each has one operation, or one capability, with one mutation."""
+"""Generated broken adapters: one operation or capability of each has one mutation."""

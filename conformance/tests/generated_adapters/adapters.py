@@ -42,7 +42,13 @@ _LISTS_OUT: Final = (
     "xpending",
     "xgroups",
 )
-_LISTS_IN: Final = {"delete": "keys", "mget": "keys", "mset": "entries", "xdel": "ids", "xack": "ids"}
+_LISTS_IN: Final = {
+    "delete": "keys",
+    "mget": "keys",
+    "mset": "entries",
+    "xdel": "ids",
+    "xack": "ids",
+}
 
 
 class Generated(Struct, frozen=True):
@@ -95,7 +101,7 @@ _OF_KINDS: Final = {
 def _of_arguments() -> Iterator[Generated]:
     for kind, changes in _OF_KINDS.items():
         methods = [method for method in _METHODS if _takes(method, kind) and method != "scan"]
-        scopes = [(method,) for method in methods]
+        scopes: list[tuple[str, ...]] = [(method,) for method in methods]
         for capability in CAPABILITIES:
             several = tuple(each for each in methods if capability_of(each) is capability)
             if len(several) > 1 and kind not in {Kind.COUNT, Kind.MIN_IDLE}:

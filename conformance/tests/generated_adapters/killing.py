@@ -63,14 +63,18 @@ def _killed(place: int) -> tuple[int, str | None]:
 def main() -> None:
     """Print the survivors."""
     everything = generated()
-    wanted = [place for place, each in enumerate(everything) if sys.argv[1:] == [] or sys.argv[1] in each.name]
+    wanted = [
+        place
+        for place, each in enumerate(everything)
+        if sys.argv[1:] == [] or sys.argv[1] in each.name
+    ]
     counts: Counter[str] = Counter()
     with ProcessPoolExecutor() as pool:
         for place, killer in pool.map(_killed, wanted, chunksize=8):
             counts["killed" if killer else "survived"] += 1
             if killer is None:
-                print("SURVIVED", everything[place].name, flush=True)
-    print(dict(counts))
+                print("SURVIVED", everything[place].name, flush=True)  # noqa: T201 - a program
+    print(dict(counts))  # noqa: T201 - the same
 
 
 if __name__ == "__main__":

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
     Change = Callable[[Any], Any]
 
+
+def _cut(length: int) -> Change:
+    return lambda value: value[:length]
+
+
 NAMES: Final[dict[str, Change]] = {
     "folds case": str.casefold,
     "lower-cases": str.lower,
@@ -28,15 +33,12 @@ NAMES: Final[dict[str, Change]] = {
     ),
     "replaces double colons": lambda name: name.replace("::", ":"),
     "strips slashes": lambda name: name.rstrip("/"),
-    **{
-        f"cuts at {length}": (lambda name, length=length: name[:length])
-        for length in (64, 128, 200, 255, 256, 512, 1_000, 1_023)
-    },
+    **{f"cuts at {length}": _cut(length) for length in (64, 128, 200, 255, 256, 512, 1_000, 1_023)},
 }
 
 BYTES: Final[dict[str, Change]] = {
     **{
-        f"cuts at {length}": (lambda value, length=length: bytes(value)[:length])
+        f"cuts at {length}": _cut(length)
         for length in (64, 255, 256, 1_000, 1_024, 4_096, 65_535, 65_536, 250_000)
     },
     "strips blanks": lambda value: bytes(value).strip(),
@@ -81,7 +83,7 @@ TTLS: Final[dict[str, Change]] = {
 }
 
 IDLE_TIMES: Final[dict[str, Change]] = {
-    name: change for name, change in TTLS.items() if name not in {"takes milliseconds"}
+    name: change for name, change in TTLS.items() if name != "takes milliseconds"
 }
 
 DELTAS: Final[dict[str, Change]] = {
@@ -94,7 +96,7 @@ DELTAS: Final[dict[str, Change]] = {
 
 LISTS: Final[dict[str, Change]] = {
     **{
-        f"drops after {number}": (lambda listed, number=number: list(listed)[:number])
+        f"drops after {number}": _cut(number)
         for number in (1, 10, 100, 255, 256, 999, 1_000, 5_000)
     },
     "drops the last": lambda listed: list(listed)[:-1] if len(listed) > 1 else listed,

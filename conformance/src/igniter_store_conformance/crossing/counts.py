@@ -13,6 +13,8 @@ from igniter_store_conformance.spec.operations import Kind, Newest, Operation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from igniter_store.contract import Adapter
+
     from igniter_store_conformance.crossing.program import Program
     from igniter_store_conformance.engine.trial import Trial
 
@@ -22,7 +24,7 @@ _MANY: Final = 10_000
 _FEW: Final = 1_001
 _GROUPS: Final = 257
 _MEBIBYTE: Final = 1024 * 1024
-_CLAUSES: Final = {KeyValue: "KV-12", Streams: "STR-15"}
+_CLAUSES: Final[dict[type[Adapter], str]] = {KeyValue: "KV-12", Streams: "STR-15"}
 _LISTED: Final = ("delete", "mget", "mset", "xdel", "xack")
 _COUNTED: Final = (
     "xrange",
@@ -82,9 +84,7 @@ class Lists(Dimension):
             program.append(Call("mget", (keys,), {}))
             program.append(Call("mget", ([*keys[::-1], *keys[: length // 4]],), {}))
             ends = dict.fromkeys([0, 1, 99, 100, 255, 256, 499, 500, 999, 1_000, length - 1])
-            program += [
-                Call("ttl", (keys[place],), {}) for place in ends if 0 <= place < length
-            ]
+            program += [Call("ttl", (keys[place],), {}) for place in ends if 0 <= place < length]
         if method in {"mget", "mset"}:
             large = [Entry(f"large {place}", bytes([place]) * _MEBIBYTE) for place in range(18)]
             program.append(Call("mset", (large,), {}))

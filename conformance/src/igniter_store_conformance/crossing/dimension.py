@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from igniter_store.contract import Claims, Counters, KeyValue, Streams
 from msgspec import Struct
@@ -14,6 +14,8 @@ from igniter_store_conformance.spec.operations import OPERATIONS, Kind, Operatio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
+
+    from igniter_store.contract import Adapter
 
     from igniter_store_conformance.crossing.program import Program
     from igniter_store_conformance.engine.trial import FullAdapter, Trial
@@ -99,10 +101,15 @@ def prepared(operation: Operation, bindings: Mapping[Kind, Any]) -> Program:
     return [bound(each, bindings) for each in operation.before]
 
 
-def by_capability(operation: Operation, clauses: Mapping[type, str]) -> str:
+def by_capability(operation: Operation, clauses: Mapping[type[Adapter], str]) -> str:
     """Return the clause for an operation's capability; that of `KeyValue` for `Scan`."""
     return clauses.get(operation.capability, clauses[KeyValue])
 
 
-NAME_CLAUSES = {KeyValue: "KV-3", Counters: "CTR-8", Claims: "CLM-11", Streams: "STR-26"}
+NAME_CLAUSES: Final[dict[type[Adapter], str]] = {
+    KeyValue: "KV-3",
+    Counters: "CTR-8",
+    Claims: "CLM-11",
+    Streams: "STR-26",
+}
 """The clauses about exact names."""

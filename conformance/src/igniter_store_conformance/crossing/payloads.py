@@ -19,6 +19,8 @@ from igniter_store_conformance.spec.operations import Kind, Operation
 from igniter_store_conformance.tools.samples import PAYLOADS
 
 if TYPE_CHECKING:
+    from igniter_store.contract import Adapter
+
     from igniter_store_conformance.crossing.program import Program
     from igniter_store_conformance.engine.trial import Trial
 
@@ -26,7 +28,7 @@ _MEBIBYTE: Final = 1024 * 1024
 _LENGTHS: Final = (0, 1, 2, 63, 64, 127, 128, 254, 255, 256, 257, 999, 1_000, 1_001, 1_023, 1_024)
 _LONG_LENGTHS: Final = (4_096, 8_192, 16_384, 65_535, 65_536, 65_537, 250_000, _MEBIBYTE)
 _LONGEST: Final = 8 * _MEBIBYTE
-_CLAUSES: Final = {KeyValue: "KV-2", Claims: "CLM-12", Streams: "STR-15"}
+_CLAUSES: Final[dict[type[Adapter], str]] = {KeyValue: "KV-2", Claims: "CLM-12", Streams: "STR-15"}
 
 OWNERS: Final = (
     b"owner",
@@ -83,7 +85,9 @@ class Payloads(Dimension):
     limit = 120.0
 
     def cells_of(self, operation: Operation) -> list[Cell]:
-        return [Cell(operation, kind) for kind in (Kind.VALUE, Kind.OWNER) if kind in _of(operation)]
+        return [
+            Cell(operation, kind) for kind in (Kind.VALUE, Kind.OWNER) if kind in _of(operation)
+        ]
 
     def reason(self, operation: Operation) -> str:
         return f"{operation.title} neither takes nor returns bytes"

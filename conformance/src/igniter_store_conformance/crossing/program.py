@@ -161,9 +161,7 @@ async def _shortest(
         size = max(1, size // 2)
 
 
-async def _on_fresh_names(
-    suite: type[Suite], trial: Trial, program: Program
-) -> Difference | None:
+async def _on_fresh_names(suite: type[Suite], trial: Trial, program: Program) -> Difference | None:
     again = trial.again(trial.harness)
     await again.open()
     try:
@@ -178,9 +176,7 @@ async def _on_fresh_names(
 class Run:
     """Makes calls on an adapter and on the reference, side by side."""
 
-    def __init__(
-        self, suite: type[Suite], trial: Trial, clients: Sequence[FullAdapter]
-    ) -> None:
+    def __init__(self, suite: type[Suite], trial: Trial, clients: Sequence[FullAdapter]) -> None:
         self._trial = trial
         self.reference = Reference()
         self.subject = Subject(trial, clients[0])
@@ -206,9 +202,7 @@ class Run:
         added: list[tuple[Id, str, bytes]] = []
         for begin in range(0, many.number, _AT_ONCE):
             values = [b"%d" % each for each in range(begin, min(begin + _AT_ONCE, many.number))]
-            ids = await asyncio.gather(
-                *(adapter.xadd(key, {"field": value}) for value in values)
-            )
+            ids = await asyncio.gather(*(adapter.xadd(key, {"field": value}) for value in values))
             added += [
                 (parse(real) or UNKNOWN, real, value)
                 for real, value in zip(ids, values, strict=True)
@@ -353,7 +347,5 @@ def _short(value: Any) -> str:
 def shifted(program: Program, client: int) -> Program:
     """Return the program with all calls made by another client."""
     return [
-        structs.replace(each, client=client) if isinstance(each, Call) else each
-        for each in program
+        structs.replace(each, client=client) if isinstance(each, Call) else each for each in program
     ]
-

@@ -1,4 +1,4 @@
-"""Concurrent calls with the same arguments: their results are those of calls one after the other."""
+"""Concurrent calls of an operation: their results are those of calls one after the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from igniter_store_conformance.engine.suite import Suite
-    from igniter_store_conformance.engine.trial import FullAdapter, Trial
+    from igniter_store_conformance.engine.trial import Trial
     from igniter_store_conformance.model.reference import Id
 
 _TASKS: Final = 8
@@ -86,9 +86,7 @@ async def race_processes(suite: type[Suite], trial: Trial, operation: Operation)
 
 
 class _Race:
-    def __init__(
-        self, suite: type[Suite], trial: Trial, operation: Operation, number: int
-    ) -> None:
+    def __init__(self, suite: type[Suite], trial: Trial, operation: Operation, number: int) -> None:
         self._run = Run(suite, trial, [trial.adapter])
         self._trial = trial
         self._operation = operation
@@ -112,7 +110,9 @@ class _Race:
         subject = self._run.subject
         found: list[tuple[str, list[Any], dict[str, Any]]] = []
         for call in self._made:
-            arguments = tuple(self._run.with_ids(call.arguments[0], each) for each in call.arguments)
+            arguments = tuple(
+                self._run.with_ids(call.arguments[0], each) for each in call.arguments
+            )
             found.append(
                 (
                     call.method,
@@ -121,6 +121,9 @@ class _Race:
                 )
             )
         return found
+
+    def _arguments(self, call: Call) -> tuple[Any, ...]:
+        return tuple(self._run.with_ids(call.arguments[0], each) for each in call.arguments)
 
     async def check(self, answers: Sequence[Any]) -> None:
         expected = self._one_after_the_other()
@@ -140,7 +143,9 @@ class _Race:
         self._after: Reference = copy.deepcopy(self._run.reference)
         new_id: Id = (10_000, 0)
         for call in self._made:
-            arguments = tuple(self._run.with_ids(call.arguments[0], each) for each in call.arguments)
+            arguments = tuple(
+                self._run.with_ids(call.arguments[0], each) for each in call.arguments
+            )
             options = dict(call.options)
             if call.method == "xadd":
                 new_id = (new_id[0] + 1, 0)
@@ -170,7 +175,8 @@ class _Race:
 
 def _varied(bindings: dict[Kind, Any], varying: set[Kind], place: int) -> dict[Kind, Any]:
     return {
-        kind: bindings[kind] + (b" %d" % place if isinstance(bindings[kind], bytes) else f" {place}")
+        kind: bindings[kind]
+        + (b" %d" % place if isinstance(bindings[kind], bytes) else f" {place}")
         for kind in varying
     }
 

@@ -18,6 +18,8 @@ from igniter_store_conformance.engine.clock import LATE
 from igniter_store_conformance.spec.operations import Kind, Operation
 
 if TYPE_CHECKING:
+    from igniter_store.contract import Adapter
+
     from igniter_store_conformance.crossing.program import Program
     from igniter_store_conformance.engine.trial import Trial
 
@@ -46,7 +48,7 @@ TTLS: Final = (
 _SHORT: Final = (0.0004, 0.001, 0.0015, 0.05, 0.2504, 1.0, 1.0004, 2.5)
 """Seconds; used where the kit moves the time of a backend in this process."""
 
-_CLAUSES: Final = {KeyValue: "KV-7", Counters: "CTR-5", Claims: "CLM-2"}
+_CLAUSES: Final[dict[type[Adapter], str]] = {KeyValue: "KV-7", Counters: "CTR-5", Claims: "CLM-2"}
 _EPOCH: Final = 1e9  # seconds; less than have passed since 1970
 _MARGIN: Final = 5.0  # seconds that a run may really take
 

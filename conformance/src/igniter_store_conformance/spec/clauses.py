@@ -474,9 +474,7 @@ SECTIONS: Final = (
             ),
             Clause(
                 "CLM-11",
-                (
-                    "Claims and token counters are compared by name as exactly as keys (KV-3)."
-                ),
+                ("Claims and token counters are compared by name as exactly as keys (KV-3)."),
             ),
             Clause(
                 "CLM-12",

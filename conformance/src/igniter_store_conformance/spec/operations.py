@@ -412,9 +412,7 @@ OPERATIONS: Final = (
         Streams,
         _TWO,
         step("xgroup_create", _S, _G),
-        _traits(
-            Trait.WRITES, Trait.MAKES, Trait.CONDITIONAL, Trait.KEEPS_TTL, Trait.EXCLUSIVE
-        ),
+        _traits(Trait.WRITES, Trait.MAKES, Trait.CONDITIONAL, Trait.KEEPS_TTL, Trait.EXCLUSIVE),
     ),
     Operation(
         "xgroup_destroy",

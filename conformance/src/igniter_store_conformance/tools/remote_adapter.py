@@ -1,7 +1,7 @@
 """An adapter in another process, which a test calls like one of its own.
 
-Rule: the processes are started once, and used by all tests of a run. Each test opens adapters of its
-    own in them.
+Rule: the processes are started once, and used by all tests of a run. Each test opens its own
+    adapters in them.
 Rule: an error of the remote adapter is raised here with the same code, and no other attribute.
 """
 
@@ -55,9 +55,7 @@ class RemoteAdapter:
     def __init__(self, process: _Process) -> None:
         self._process = process
 
-    async def one_by_one(
-        self, calls: list[tuple[str, list[Any], dict[str, Any]]]
-    ) -> list[Any]:
+    async def one_by_one(self, calls: list[tuple[str, list[Any], dict[str, Any]]]) -> list[Any]:
         """Make several calls, one after the other; an error becomes its code."""
         answers: list[Any] = await _asked(self._process, ("\0calls", (calls,), {}))
         return answers
@@ -98,9 +96,7 @@ async def _asked(process: _Process, request: tuple[str, tuple[Any, ...], dict[st
     return reply
 
 
-async def answer_or_error(
-    adapter: Any, call: tuple[str, list[Any], dict[str, Any]]
-) -> Any:
+async def answer_or_error(adapter: Any, call: tuple[str, list[Any], dict[str, Any]]) -> Any:
     """Return the result of a call, or the code of the error that it raises."""
     method, arguments, options = call
     try:
@@ -119,6 +115,7 @@ async def _serving(pipe: Connection) -> None:
     while True:
         request = await asyncio.to_thread(pipe.recv_bytes)
         method, arguments, options = pickle.loads(request)  # noqa: S301 - the kit has pickled it
+        reply: tuple[str, Any]
         try:
             if method == "\0open":
                 adapter = pickle.loads(arguments[0])()  # noqa: S301 - the same
