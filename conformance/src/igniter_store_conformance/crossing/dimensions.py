@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from igniter_store_conformance.crossing.clients import OtherClient, OtherProcess
 from igniter_store_conformance.crossing.counts import Counts, Lists, ManyGroups
+from igniter_store_conformance.crossing.edges import Edges
 from igniter_store_conformance.crossing.names import LongNames, SimilarNames
 from igniter_store_conformance.crossing.payloads import Payloads, SimilarOwners
 from igniter_store_conformance.crossing.states import States
@@ -25,6 +26,7 @@ DIMENSIONS: Final[tuple[Dimension, ...]] = (
     Counts(),
     ManyGroups(),
     States(),
+    Edges(),
     OtherClient(),
     OtherProcess(),
 )

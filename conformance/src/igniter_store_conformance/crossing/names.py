@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from igniter_store_conformance.crossing.program import Program
     from igniter_store_conformance.engine.trial import Trial
 
-_LENGTHS: Final = (64, 65, 128, 200, 255, 256, 257, 512, 900, 1_000, LONGEST_NAME)
+LENGTHS: Final = (64, 65, 128, 200, 255, 256, 257, 512, 900, 1_000, LONGEST_NAME)
 # A token key has the claim's key in it, and some more characters.
 _LONGEST_CLAIM: Final = 900
 _FIRST_KINDS: Final = (Kind.KEY, Kind.STREAM)
@@ -160,7 +160,7 @@ class LongNames(_Names):
     def names(self, cell: Cell, trial: Trial) -> list[str]:
         begin = len(trial.key("").encode()) if cell.kind in _FIRST_KINDS else 0
         found: list[str] = []
-        for length in _LENGTHS:
+        for length in LENGTHS:
             rest = length - begin - 1
             if rest < 1 or (cell.operation.method == "acquire" and length > _LONGEST_CLAIM):
                 continue

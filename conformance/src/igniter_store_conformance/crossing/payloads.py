@@ -160,12 +160,17 @@ def _of(operation: Operation) -> set[Kind]:
     return kinds
 
 
-def _payloads(operation: Operation, kind: Kind, trial: Trial) -> list[bytes]:
-    lengths = [*_LENGTHS, *_LONG_LENGTHS]
-    if operation.capability is KeyValue:
-        lengths.append(_LONGEST)
+def payloads(trial: Trial) -> list[bytes]:
+    """Return payloads of every length up to 1 MiB, and with every byte."""
     chosen = [*PAYLOADS, *(bytes([each]) for each in range(256))]
-    chosen += [trial.payload(length) for length in lengths]
+    chosen += [trial.payload(length) for length in (*_LENGTHS, *_LONG_LENGTHS)]
+    return list(dict.fromkeys(chosen))
+
+
+def _payloads(operation: Operation, kind: Kind, trial: Trial) -> list[bytes]:
+    chosen = payloads(trial)
+    if operation.capability is KeyValue:
+        chosen.append(trial.payload(_LONGEST))
     if kind is Kind.OWNER:
         chosen += OWNERS
     return list(dict.fromkeys(chosen))

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store.contract import KeyValue, PubSub
+
 from igniter_store_conformance.crossing.dimensions import DIMENSIONS
+from igniter_store_conformance.crossing.edges import token_edges
+from igniter_store_conformance.crossing.messages import MESSAGES, WAYS
 from igniter_store_conformance.crossing.program import follow
 from igniter_store_conformance.crossing.races import (
     RACED,
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from igniter_store_conformance.crossing.dimension import Cell, Dimension
+    from igniter_store_conformance.crossing.messages import MessageQuestion
     from igniter_store_conformance.engine.trial import Trial
     from igniter_store_conformance.spec.operations import Operation
 
@@ -29,6 +34,15 @@ _NO_WORD: Final = re.compile("[^a-z0-9]+")
 
 class CrossedClauses(Suite):
     """Every operation in every dimension."""
+
+    @clause("CLM-5", KeyValue, limit=60.0)
+    async def test_edges_of_tokens(self, trial: Trial) -> None:
+        """`acquire` counts tokens exactly from any number, and refuses to leave 64 bits.
+
+        If this fails, look for a number that is kept in 32 bits or as a float, which has 53 bits:
+        in a script, a column or a conversion.
+        """
+        await token_edges(trial)
 
 
 def _test_of(dimension: Dimension, cell: Cell) -> Callable[..., None]:
@@ -69,6 +83,24 @@ def _race_of(racers: str, operation: Operation) -> Callable[..., None]:
     )
     return clause(race_clause(operation), operation.capability, limit=120.0)(body)
 
+
+def _message_test_of(question: MessageQuestion, way: str) -> Callable[..., None]:
+    async def body(self: Suite, trial: Trial) -> None:
+        __tracebackhide__ = True
+        del self
+        await question.ask(trial, way)
+
+    body.__name__ = f"test_{question.word}_messages_of_{way}"
+    body.__qualname__ = f"CrossedClauses.{body.__name__}"
+    promise = question.promise.format(operation=f"`{way}`")
+    body.__doc__ = f"{promise}\n\nIf this fails, {question.hint}"
+    return clause(question.clause, PubSub, limit=120.0)(body)
+
+
+for _question in MESSAGES:
+    for _way in WAYS:
+        _test = _message_test_of(_question, _way)
+        setattr(CrossedClauses, _test.__name__, _test)
 
 for _racers in _RACERS:
     for _operation in RACED:
