@@ -66,7 +66,8 @@ def test_every_cell_has_a_test() -> None:
     crossed = [
         name
         for name in AdapterSuite.clause_tests()
-        if getattr(AdapterSuite, name).__module__.endswith(".crossed") and not re.search("_race_|_messages_|_tokens", name)
+        if getattr(AdapterSuite, name).__module__.endswith(".crossed")
+        and not re.search("_race_|_messages_|_tokens", name)
     ]
 
     assert len(crossed) == cells

@@ -11,7 +11,7 @@ from igniter_store_conformance.spec.operations import PARAMETERS, Kind
 from igniter_store_memory import MemoryAdapter
 from msgspec import Struct
 
-from generated_adapters import mutators
+from generated_adapters import behaviours, mutators
 from generated_adapters.changes import (
     bytes_mapped,
     capability_of,
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from generated_adapters.changes import Method
+
+EQUIVALENT: Final[dict[str, str]] = {
+    f"{method} · behaviour · is sent twice": "the same call twice has the same effect as once"
+    for method in ("expire", "mset", "compare_expire")
+}
+"""Adapters that keep the contract all the same, with the reason."""
 
 _STORING: Final = (KeyValue, Counters, Claims, Streams, Scan)
 _METHODS: Final = [
@@ -82,7 +88,7 @@ class Generated(Struct, frozen=True):
 
 def generated() -> list[Generated]:
     """Return all generated adapters."""
-    return [*_of_arguments(), *_of_results(), *_of_lists()]
+    return [*_of_arguments(), *_of_results(), *_of_lists(), *_of_behaviour()]
 
 
 _OF_KINDS: Final = {
@@ -153,3 +159,88 @@ def _listed(parameter: str, change: Any, method: str, original: Method) -> Metho
         arguments[parameter] = change(arguments[parameter])
 
     return with_arguments(method, original, apply)
+
+
+_FLAGS: Final = (
+    "set",
+    "exists",
+    "expire",
+    "persist",
+    "set_nx",
+    "compare_delete",
+    "compare_expire",
+    "xgroup_create",
+    "xgroup_destroy",
+)
+_NUMBERS: Final = ("delete", "increment", "xlen", "xtrim", "xdel", "xack", "delete_prefix")
+_TYPED: Final = ("get", "getdel", "increment", "set_nx", "acquire", "xadd", "xrange")
+_REFUSED: Final = (
+    "get",
+    "getdel",
+    "increment",
+    "compare_delete",
+    "compare_expire",
+    "xadd",
+    "xlen",
+    "xtrim",
+    "xdel",
+    "xrange",
+    "xrevrange",
+    "xgroup_create",
+    "xgroup_destroy",
+    "xreadgroup",
+    "xgroups",
+    "xack",
+    "xpending",
+    "xautoclaim",
+)
+
+
+def _of_behaviour() -> Iterator[Generated]:
+    for method in behaviours.READS:
+        for keeps in ("hits", "misses", "all"):
+            yield _cache(method, keeps)
+    simple: dict[str, tuple[tuple[str, ...], Any]] = {
+        "clears the TTL": (behaviours.KEEPING, behaviours.clearing_ttl),
+        "renews the TTL": (behaviours.KEEPING, behaviours.renewing_ttl),
+        "keeps the old TTL": (("set", "mset", "expire"), behaviours.keeping_ttl),
+        "is sent twice": (behaviours.WRITES, behaviours.twice),
+        "swallows errors": (_REFUSED, behaviours.swallowing),
+        "raises another code": (_REFUSED, behaviours.other_code),
+        "names the key in errors": (_REFUSED, behaviours.naming_the_key),
+        "leaves the backend out of errors": (_REFUSED, behaviours.without_backend),
+        "returns the opposite": (_FLAGS, behaviours.negating),
+        "returns 1 and 0": (_FLAGS, behaviours.number_text),
+        "returns one more": (_NUMBERS, behaviours.off_by_one),
+        "does nothing now and then": (_FLAGS, behaviours.silent),
+        "returns True": (_FLAGS, functools.partial(behaviours.always, True)),
+        "returns False": (_FLAGS, functools.partial(behaviours.always, False)),
+        "returns 1": (_NUMBERS, functools.partial(behaviours.always, 1)),
+        "returns None": (_NUMBERS + _FLAGS, functools.partial(behaviours.always, None)),
+    }
+    for mutator, (methods, replace) in simple.items():
+        for method in methods:
+            yield Generated((method,), "behaviour", mutator, replace)
+    for method, replacement in behaviours.SPLIT.items():
+        yield Generated(
+            (method,), "behaviour", "acts in two steps", functools.partial(_replaced, replacement)
+        )
+
+
+def _replaced(replacement: Any, method: str, original: Method) -> Method:
+    del method, original
+    return replacement  # type: ignore[no-any-return]
+
+
+def _cache(method: str, keeps: str) -> Generated:
+    def replace(name: str, original: Method) -> Method:
+        if name == method:
+            return behaviours.cached(name, original, keeps=keeps)
+        return behaviours.forgetting_cache(name, original)
+
+    return Generated(
+        (method, *(each for each in behaviours.WRITES if each != method)),
+        f"cache of {method}",
+        f"keeps {keeps}",
+        replace,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from igniter_store.contract import CAPABILITIES, Adapter, Entry, StreamEntry
 from igniter_store_conformance.spec.operations import PARAMETERS, Kind
@@ -72,11 +72,12 @@ def _mapped(value: Any, kind: Kind, change: Change) -> Any:
                 change(value.ttl) if kind is Kind.TTL and value.ttl is not None else value.ttl,
             )
         case dict():
+            fields = cast("dict[str, bytes]", value)
             if kind is Kind.FIELD:
-                return {change(name): each for name, each in value.items()}
-            return {name: change(each) for name, each in value.items()}
+                return {change(name): each for name, each in fields.items()}
+            return {name: change(each) for name, each in fields.items()}
         case list() | tuple():
-            return [_mapped(each, kind, change) for each in value]
+            return [_mapped(each, kind, change) for each in cast("list[Any]", value)]
         case _:
             return change(value)
 
@@ -89,7 +90,7 @@ def bytes_mapped(change: Change) -> Change:
             case bytes():
                 return change(result)
             case list():
-                return [apply(each) for each in result]
+                return [apply(each) for each in cast("list[Any]", result)]
             case StreamEntry():
                 return StreamEntry(
                     result.id, {name: change(each) for name, each in result.fields.items()}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LIMIT = 4.0
 
 
-def killers(broken: Generated, names: list[str] | None = None) -> str | None:
+def killer_of(broken: Generated, names: list[str] | None = None) -> str | None:
     """Return the first test that fails over an adapter."""
     adapter_class = broken.adapter_class()
 
@@ -57,7 +57,7 @@ def first_tests(broken: Generated) -> list[str]:
 
 def _killed(place: int) -> tuple[int, str | None]:
     broken = generated()[place]
-    return place, killers(broken, first_tests(broken))
+    return place, killer_of(broken, first_tests(broken))
 
 
 def main() -> None:

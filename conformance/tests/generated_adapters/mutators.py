@@ -53,8 +53,8 @@ BYTES: Final[dict[str, Change]] = {
 }
 
 RESULTS: Final[dict[str, Change]] = {
-    "gives a bytearray": bytearray,
-    "gives a memoryview": memoryview,
+    "gives a bytearray": lambda value: bytearray(value),  # noqa: PLW0108 - pyright: of what type?
+    "gives a memoryview": lambda value: memoryview(value),  # noqa: PLW0108 - the same
     "gives a str": lambda value: value.decode("latin-1"),
 }
 
@@ -64,9 +64,9 @@ def _float32(seconds: float) -> float:
 
 
 TTLS: Final[dict[str, Change]] = {
-    "rounds up to seconds": lambda ttl: float(math.ceil(ttl)),
-    "rounds to seconds": lambda ttl: float(round(ttl)) or 1.0,
-    "rounds down to seconds": lambda ttl: float(math.floor(ttl)) or ttl,
+    "rounds up to seconds": lambda ttl: math.ceil(ttl),  # noqa: PLW0108 - as the others
+    "rounds to seconds": lambda ttl: math.floor(ttl + 0.5) or 1.0,
+    "rounds down to seconds": lambda ttl: math.floor(ttl) or ttl,
     "rounds down to milliseconds": lambda ttl: math.floor(ttl * 1_000) / 1_000 or 0.001,
     "rounds down to hundredths": lambda ttl: math.floor(ttl * 100) / 100 or 0.01,
     "rounds up to tenths": lambda ttl: math.ceil(ttl * 10) / 10,

@@ -37,8 +37,7 @@ class Dimension(ABC):
 
     Attributes:
         word: names the dimension in the names of tests.
-        title: names it in reports, such as "names that differ in case". `{kind}` stands for the
-            kind of the arguments.
+        title: names it in documents, such as "names that differ in case".
         promise: what each test checks. `{operation}` and `{kind}` are replaced.
         hint: where to look if a test fails.
         limit: the time limit of a test in seconds.

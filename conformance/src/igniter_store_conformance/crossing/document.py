@@ -35,7 +35,7 @@ def crossing_markdown() -> str:
     """Return the table of operations and dimensions."""
     columns = [str(number) for number in range(1, len(DIMENSIONS) + 2)]
     lines = [_PREAMBLE]
-    titles = [dimension.title.format(kind="name") for dimension in DIMENSIONS]
+    titles = [dimension.title for dimension in DIMENSIONS]
     lines += [f"{column}. {title}" for column, title in zip(columns, [*titles, _RACE], strict=True)]
     lines += ["", f"| operation | {' | '.join(columns)} |", f"|---{'|---' * len(columns)}|"]
     for operation in OPERATIONS:
@@ -52,9 +52,9 @@ def crossing_markdown() -> str:
 
 def _cell(dimension: Dimension, operation: Operation) -> str:
     cells = dimension.cells_of(operation)
-    if len(cells) < 2:
-        return ", ".join(dimension.clause(cell) for cell in cells) or "-"
-    return ", ".join(f"{dimension.clause(cell)} ({cell.kind})" for cell in cells)
+    clauses = ", ".join(dict.fromkeys(dimension.clause(cell) for cell in cells))
+    kinds = ", ".join(cell.kind for cell in cells if cell.kind is not None)
+    return f"{clauses} ({kinds})" if len(cells) > 1 else clauses or "-"
 
 
 def _reasons(dimension: Dimension) -> list[str]:

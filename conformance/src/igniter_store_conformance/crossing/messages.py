@@ -272,7 +272,7 @@ MESSAGES: Final = (
         "PUB-5",
         "one subscription of several ends",
         "`cancel` of what {operation} returned ends this subscription only, and a second `cancel` "
-        "is no error.",
+        "raises no error.",
         "look for a table by channel in which a subscription ends all others.",
         _cancelling,
     ),

@@ -89,6 +89,8 @@ class _Names(Dimension):
         return f"{operation.title} takes no name"
 
     def clause(self, cell: Cell) -> str:
+        if cell.operation.method == "delete_prefix":
+            return "SCN-5"
         return by_capability(cell.operation, NAME_CLAUSES)
 
     def names(self, cell: Cell, trial: Trial) -> list[str]:
@@ -128,7 +130,7 @@ class SimilarNames(_Names):
     """Names that differ in case, blanks, accents, and in characters with a meaning elsewhere."""
 
     word = "similar"
-    title = "{kind}s that differ in case, blanks, accents or special characters"
+    title = "names that differ in case, blanks, accents or special characters"
     promise = (
         "{operation} tells similar {kind}s apart: those that differ only in case, blanks, accents, "
         "NUL, Unicode form or special characters."
@@ -150,7 +152,7 @@ class LongNames(_Names):
     """Long names that differ in one character, at the end or at the beginning."""
 
     word = "long"
-    title = "{kind}s of up to 1 KiB with equal beginnings or ends"
+    title = "names of up to 1 KiB with equal beginnings or ends"
     promise = (
         "{operation} tells long {kind}s apart that differ only in their last or in their first "
         "character, with lengths around 64, 200, 255, 256, 1,000 and 1,024 bytes."

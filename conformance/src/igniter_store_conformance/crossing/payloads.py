@@ -73,7 +73,7 @@ class Payloads(Dimension):
     """Values and owners come back exactly, whatever their bytes and their length."""
 
     word = "bytes"
-    title = "{kind}s of 0 bytes to 1 or 8 MiB, with every byte"
+    title = "values and owners of 0 bytes to 1 or 8 MiB, with every byte"
     promise = (
         "{operation} keeps every {kind} exactly: from 0 bytes to 8 MiB (1 MiB in streams and for "
         "owners), and with every byte."

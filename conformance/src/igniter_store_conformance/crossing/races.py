@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from igniter_store.contract import KeyValue, Streams
 
@@ -188,8 +188,10 @@ def _result(method: str, answer: Any) -> Any:
     if method == "acquire":
         return None if answer is None else "token"
     if isinstance(answer, list):
-        return sorted(
-            repr(sorted(dict(getattr(each, "fields", None) or each[1]).items()))
-            for each in answer  # pyright: ignore[reportUnknownVariableType]  # replies are anything
-        )
+        return sorted(map(_fields_of, cast("list[Any]", answer)))
     return answer
+
+
+def _fields_of(entry: Any) -> str:
+    fields: dict[str, bytes] = dict(getattr(entry, "fields", None) or entry[1])
+    return repr(sorted(fields.items()))

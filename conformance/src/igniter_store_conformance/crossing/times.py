@@ -131,7 +131,7 @@ class Idling(Dimension):
         if not trial.time.is_moved:
             return []
         exact = trial.in_process
-        # A server that is told how long an entry was idle can't go back beyond its own epoch.
+        # A server that sets an idle time can't go back beyond its own epoch.
         idles = (*_SHORT, *TTLS) if exact else [ttl for ttl in TTLS if ttl < _EPOCH]
         program: Program = []
         for place, idle in enumerate(idles):

@@ -13,7 +13,7 @@ import asyncio
 import copy
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from igniter_store.contract import Entry, GroupInfo, PendingEntry, StoreError, StreamEntry
+from igniter_store.contract import Adapter, Entry, GroupInfo, PendingEntry, StoreError, StreamEntry
 from igniter_store.contract.stream_ids import parse, spell
 
 from igniter_store_conformance.engine.watchdog import Hangs
@@ -78,6 +78,7 @@ class Subject:
                     **self.own_options(name, arguments, options),
                 )
         except StoreError as error:
+            self._check(name, error)
             return error.code
         except TimeoutError as error:
             if not limit.expired():
@@ -92,6 +93,22 @@ class Subject:
         return self._with_model_ids(
             arguments[0] if arguments and isinstance(arguments[0], str) else "", answer
         )
+
+    def _check(self, name: str, error: StoreError) -> None:
+        """Check what every error has to have: the backend's name, and no key."""
+        adapter: Any = self.adapter
+        if not isinstance(adapter, Adapter):
+            return  # an error of another process arrives as its code
+        assert error.backend == self.adapter.name, (
+            f"{name}: the error names the backend {error.backend!r}, and the adapter is "
+            f"{self.adapter.name!r}"
+        )
+        cause: BaseException | None = error
+        while cause is not None:
+            assert self.trial.prefix not in f"{cause} {cause!r}", (
+                f"{name}: the error, or its cause, contains a key (LIF-22)"
+            )
+            cause = cause.__cause__ or cause.__context__
 
     def own_arguments(self, name: str, arguments: Sequence[Any]) -> list[Any]:
         """The arguments with complete keys and real ids."""
