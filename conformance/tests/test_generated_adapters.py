@@ -1,4 +1,4 @@
-"""The kit finds the faults of generated adapters: a sample here, all with `nox -s thorough`."""
+"""The kit finds the faults of generated adapters: run them with `nox -s thorough`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def test_at_least_six_hundred_adapters_are_generated() -> None:
     assert names >= EQUIVALENT.keys()
 
 
+@pytest.mark.thorough
 def test_sampled_adapters_are_found() -> None:
     seed = int(time.time())
     survivors = [each for each in _sampled(seed) if killer_of(each, first_tests(each)) is None]

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 EQUIVALENT: Final[dict[str, str]] = {
     f"{method} · behaviour · is sent twice": "the same call twice has the same effect as once"
     for method in ("expire", "mset", "compare_expire")
+} | {
+    f"acquire · key · cuts at {length}": "a token key has the claim's key in it, and at most 1 KiB"
+    for length in ("1000", "1023")
 }
 """Adapters that keep the contract all the same, with the reason."""
 

@@ -102,9 +102,16 @@ class _Names(Dimension):
         assert kind is not None
         names = self.names(cell, trial)
         bindings: list[dict[Kind, Any]] = [
-            {**sample(place if kind in _FIRST_KINDS else ""), Kind.DELTA: place + 1, kind: name}
+            {
+                **sample(place if kind in _FIRST_KINDS else ""),
+                Kind.DELTA: place + 1,
+                Kind.TTL: 3_000.0 + 10 * place,
+                kind: name,
+            }
             for place, name in enumerate(names)
         ]
+        if operation.method in _TELL_LITTLE and kind in _FIRST_KINDS:
+            return _bit_by_bit(operation, bindings, names)
         for place, each in enumerate(bindings):
             each[Kind.VALUE] = b"value %d" % place
         before = [prepared(operation, each) for each in bindings]
@@ -183,6 +190,24 @@ def _kinds_of(operation: Operation) -> set[Kind]:
     return kinds
 
 
+def _bit_by_bit(operation: Operation, bindings: list[dict[Kind, Any]], names: list[str]) -> Program:
+    """Return passes in each of which other names exist, so that any two names differ in one."""
+    program: Program = []
+    for bit in range(len(names).bit_length()):
+        there = [place for place in range(len(names)) if place >> bit & 1]
+        for place in there:
+            program += [
+                bound(each, {**bindings[place], Kind.VALUE: b"%d" % place})
+                for each in operation.before
+            ]
+            if operation.method == "ttl":
+                program.append(Call("expire", (names[place], 3_000.0 + 10 * place), {}))
+        program += [bound(operation.call, each) for each in bindings]
+        program.append(Call("delete", (names,), {}))
+    return program
+
+
+_TELL_LITTLE: Final = {"exists", "ttl", "xlen"}
 _WITH_FIELDS: Final = {"xrange", "xrevrange", "xreadgroup", "xautoclaim"}
 
 
