@@ -11,8 +11,9 @@ import igniter_store.contract
 from _pytest.assertion.rewrite import AssertionRewritingHook
 from igniter_store.contract import CAPABILITIES
 from igniter_store_conformance import CLAUSES, SECTIONS, AdapterSuite
+from igniter_store_conformance.crossing.document import contract_document
 from igniter_store_conformance.engine.clause_info import ClauseTest, clause_test_of
-from igniter_store_conformance.spec.clauses import VERSIONS, is_newer, markdown
+from igniter_store_conformance.spec.clauses import VERSIONS, is_newer
 from igniter_store_conformance.tools.operations import OPERATIONS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -70,7 +71,7 @@ def test_no_body_returns_before_it_has_checked_anything() -> None:
 
 
 def test_the_document_is_made_from_the_list() -> None:
-    assert (ROOT / "docs" / "contract.md").read_text(encoding="utf-8") == markdown(), (
+    assert (ROOT / "docs" / "contract.md").read_text(encoding="utf-8") == contract_document(), (
         "run: igniter-conformance clauses > docs/contract.md"
     )
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from igniter_store_conformance import CLAUSES, AdapterSuite
 from igniter_store_conformance.cli import main
-from igniter_store_conformance.spec.clauses import VERSIONS, markdown
+from igniter_store_conformance.crossing.document import contract_document
+from igniter_store_conformance.spec.clauses import VERSIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -323,7 +324,7 @@ def test_failing_harness_exits_with_1_and_no_verdict(run_command: Any) -> None:
 def test_clauses_prints_the_contract(run_command: Any) -> None:
     text, document = run_command("clauses"), run_command("clauses", "--json")
 
-    assert text.out == (markdown() if markdown().endswith("\n") else markdown() + "\n")
+    assert text.out == contract_document()
     assert [
         clause["id"] for section in document.document["sections"] for clause in section["clauses"]
     ] == [*CLAUSES]

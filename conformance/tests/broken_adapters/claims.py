@@ -359,3 +359,21 @@ def _takers(adapter: MemoryAdapter) -> WeakValueDictionary[str, Any]:
         "takers", WeakValueDictionary()
     )
     return takers
+
+
+class ClaimNamesAreCut(Broken):
+    """`set_nx` truncates the name of a claim to 255 characters."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"CLM-11"})
+
+    async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
+        return await super().set_nx(key[:255], owner, ttl=ttl)
+
+
+class OwnersAreCut(Broken):
+    """`acquire` stores only the first 1,000 bytes of an owner."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"CLM-12"})
+
+    async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
+        return await super().acquire(key, owner[:1_000], ttl, token_key=token_key)

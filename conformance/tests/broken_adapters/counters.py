@@ -260,3 +260,12 @@ class TtlIgnoresCounters(Broken):
             if left is not None and key in bare(self).__dict__.get("counters", ())
             else left
         )
+
+
+class CounterNamesAreFolded(Broken):
+    """`increment` ignores the case of a counter's name."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"CTR-8"})
+
+    async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
+        return await super().increment(key.casefold(), delta, ttl=ttl)

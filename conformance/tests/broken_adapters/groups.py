@@ -395,3 +395,12 @@ class PendingOfOnePage(Broken):
 
     async def xpending(self, stream: str, group: str, **options: Any) -> list[PendingEntry]:
         return (await super().xpending(stream, group, **options))[:1_000]
+
+
+class GroupNamesAreStripped(Broken):
+    """`xgroup_create` strips blanks from the ends of a group's name."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-26"})
+
+    async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
+        return await super().xgroup_create(stream, group.strip(), start)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
+
 from igniter_store.contract import MessageCallback, Pattern, Subscription, report_callback_error
 
 
@@ -74,8 +76,8 @@ class MemorySubscription(Subscription):
         try:
             self._callback(channel, payload)
         # Errors in a callback belong to its author; the other subscribers still receive the message
-        # (PUB-6).
-        except Exception:  # noqa: BLE001
+        # (PUB-6). That includes the CancelledError of a future that a callback asks for its result.
+        except (Exception, CancelledError):  # noqa: BLE001
             report_callback_error(channel)
 
     def end(self) -> None:

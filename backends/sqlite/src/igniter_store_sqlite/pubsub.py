@@ -164,8 +164,9 @@ class SQLiteSubscription(Subscription):
         ):
             try:
                 self._callback(channel, payload)
-            # An exception in a callback must not stop other subscribers (PUB-6).
-            except Exception:  # noqa: BLE001
+            # An exception in a callback must not stop other subscribers (PUB-6). That includes the
+            # CancelledError of a future that the callback asked for a result.
+            except (Exception, asyncio.CancelledError):  # noqa: BLE001
                 report_callback_error(channel)
 
     def report_gap(self) -> None:
@@ -173,7 +174,7 @@ class SQLiteSubscription(Subscription):
         if self._is_live and self._on_gap is not None:
             try:
                 self._on_gap()
-            except Exception:  # noqa: BLE001 - see `deliver`
+            except (Exception, asyncio.CancelledError):  # noqa: BLE001 - see `deliver`
                 report_callback_error(name_from_bytes(self.name[0]))
 
     def end(self) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from igniter_store_conformance.cli.command import add_command
 from igniter_store_conformance.cli.failures import DONE
 from igniter_store_conformance.cli.output import print_json, print_text
-from igniter_store_conformance.spec.clauses import SECTIONS, VERSIONS, markdown
+from igniter_store_conformance.crossing.document import contract_document
+from igniter_store_conformance.spec.clauses import SECTIONS, VERSIONS
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +34,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the contract."""
     if not options.json:
-        print_text(markdown())
+        print_text(contract_document())
         return DONE
     sections = [
         {

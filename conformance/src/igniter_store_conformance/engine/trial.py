@@ -67,6 +67,7 @@ class Trial:
         examples: the number of random examples in a test that compares with the model; `None` for
             as many as its time allows.
         limit: seconds after which an expected event is considered missing.
+        explains: whether a failing test may take more time to find a short program that fails.
         watch: the watchdog, which expects progress from the test.
     """
 
@@ -81,6 +82,7 @@ class Trial:
         self.time: Final = PassingTime(harness)
         self.random: Final = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self.limit: Final = limit
+        self.explains: bool = True
         self._prefix: Final = f"{harness.namespace}{secrets.token_hex(4)}:"
         self._names: list[str] = []
         self._made: list[Adapter] = []

@@ -164,14 +164,14 @@ class Reference:
 
     def delete(self, keys: Sequence[str]) -> int:
         """See the contract."""
-        there = [key for key in self.names() if key in keys]
+        there = [key for key in dict.fromkeys(keys) if self.live(key) is not None]
         for key in there:
             self.lose(key)
         return len(there)
 
     def exists(self, key: str) -> bool:
         """See the contract."""
-        return key in self.names()
+        return self.live(key) is not None
 
     def expire(self, key: str, ttl: float) -> bool:
         """See the contract."""
@@ -322,7 +322,7 @@ class Reference:
         stream = self.stream(key)
         if stream is None:
             return 0
-        there = [i for i in stream.entries if i in ids]
+        there = [i for i in dict.fromkeys(ids) if i in stream.entries]
         for i in there:
             del stream.entries[i]
         return len(there)

@@ -92,6 +92,14 @@ class Script:
             return
         self._lines += [f"got = {question}", self._check(name, expected)]
 
+    def append(self, stream: str, number: int) -> None:
+        """Add a loop that appends many entries."""
+        fields = '{"field": b"%d" % number}'
+        self._lines += [
+            f"for number in range({number}):",
+            f"    await adapter.xadd({_keyed(stream)}, {fields})",
+        ]
+
     def note(self, text: str) -> None:
         """Add a comment about a step that the script can't do by itself."""
         self._lines.append(f"# {text}")

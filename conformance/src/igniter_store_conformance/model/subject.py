@@ -10,13 +10,14 @@ Rule: values that a backend chooses are translated. Its ids become the reference
 from __future__ import annotations
 
 import asyncio
+import copy
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from igniter_store.contract import Entry, GroupInfo, PendingEntry, StoreError, StreamEntry
+from igniter_store.contract import Adapter, Entry, GroupInfo, PendingEntry, StoreError, StreamEntry
 from igniter_store.contract.stream_ids import parse, spell
 
 from igniter_store_conformance.engine.watchdog import Hangs
-from igniter_store_conformance.model.reference import NOTHING, Id, is_id
+from igniter_store_conformance.model.reference import Id, is_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,11 +45,17 @@ class Subject:
         self, trial: Trial, adapter: FullAdapter | None = None, *, numbered: bool = True
     ) -> None:
         self.trial: Final = trial
-        self.adapter: Final = trial.adapter if adapter is None else adapter
+        self.adapter: FullAdapter = trial.adapter if adapter is None else adapter
         self._numbered = numbered
         self._real: dict[Id, str] = {}
         self._numbers: dict[str, dict[str, Id]] = {}
         self._tokens: dict[str, int] = {}
+
+    def through(self, adapter: FullAdapter) -> Subject:
+        """Return another client of the same data, which knows the same ids and tokens."""
+        other = copy.copy(self)
+        other.adapter = adapter
+        return other
 
     async def ask(
         self,
@@ -71,6 +78,7 @@ class Subject:
                     **self.own_options(name, arguments, options),
                 )
         except StoreError as error:
+            self._check(name, error)
             return error.code
         except TimeoutError as error:
             if not limit.expired():
@@ -79,12 +87,28 @@ class Subject:
                 f"{name}{tuple(arguments)!r} was not answered: something waits for what never comes"
             ) from error
         if name == "xadd":
-            return self._learned(arguments[0], answer, new_id)
+            return self.learned(arguments[0], answer, new_id)
         if name == "acquire":
             return None if answer is None else self._grown(arguments[0], answer)
         return self._with_model_ids(
             arguments[0] if arguments and isinstance(arguments[0], str) else "", answer
         )
+
+    def _check(self, name: str, error: StoreError) -> None:
+        """Check what every error has to have: the backend's name, and no key."""
+        adapter: Any = self.adapter
+        if not isinstance(adapter, Adapter):
+            return  # an error of another process arrives as its code
+        assert error.backend == self.adapter.name, (
+            f"{name}: the error names the backend {error.backend!r}, and the adapter is "
+            f"{self.adapter.name!r}"
+        )
+        cause: BaseException | None = error
+        while cause is not None:
+            assert self.trial.prefix not in f"{cause} {cause!r}", (
+                f"{name}: the error, or its cause, contains a key (LIF-22)"
+            )
+            cause = cause.__cause__ or cause.__context__
 
     def own_arguments(self, name: str, arguments: Sequence[Any]) -> list[Any]:
         """The arguments with complete keys and real ids."""
@@ -122,13 +146,15 @@ class Subject:
             return [self._own(part) for part in argument]  # pyright: ignore[reportUnknownVariableType]
         return argument
 
-    def _learned(self, stream: str, real: Any, new_id: Id | None) -> Id:
+    def learned(self, stream: str, real: Any, new_id: Id | None) -> Id:
+        """Map an id that `xadd` returned to `new_id`, and return what the model calls it."""
         number = parse(real) if isinstance(real, str) else None
         assert number is not None, f"xadd returned {real!r}, which isn't an id"
         if not self._numbered or new_id is None:
             return number
         known = self._numbers.setdefault(stream, {})
-        assert all(number > (parse(older) or NOTHING) for older in known), (
+        newest = parse(next(reversed(known))) if known else None
+        assert newest is None or number > newest, (
             f"xadd returned {real!r}, and the stream had later ids"
         )
         known[real] = new_id

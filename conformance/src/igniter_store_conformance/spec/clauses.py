@@ -385,6 +385,10 @@ SECTIONS: Final = (
                     "`expire` set. Later increments keep this TTL."
                 ),
             ),
+            Clause(
+                "CTR-8",
+                "Counters are compared by name as exactly as keys (KV-3).",
+            ),
         ),
     ),
     Section(
@@ -466,6 +470,17 @@ SECTIONS: Final = (
                     "If the store requests a claim without a TTL for a caller that is then "
                     "cancelled, it releases the claim in another task than the one that requested "
                     "it. A claim that the same owner held before stays."
+                ),
+            ),
+            Clause(
+                "CLM-11",
+                ("Claims and token counters are compared by name as exactly as keys (KV-3)."),
+            ),
+            Clause(
+                "CLM-12",
+                (
+                    "An owner is any bytes, from 0 bytes to 1 MiB. Owners are the same only if all "
+                    "their bytes are."
                 ),
             ),
         ),
@@ -758,6 +773,13 @@ SECTIONS: Final = (
                 (
                     "`xpending` returns every pending entry, regardless of how many there are. "
                     "`count` limits the entries that remain after the filters are applied."
+                ),
+            ),
+            Clause(
+                "STR-26",
+                (
+                    "Streams, groups, consumers and fields are compared by name as exactly as keys "
+                    "(KV-3). The names of groups, consumers and fields also have up to 1 KiB."
                 ),
             ),
         ),

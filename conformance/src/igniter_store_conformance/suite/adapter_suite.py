@@ -9,6 +9,7 @@ from igniter_store_conformance.suite.concurrency.keys import ContentionClauses
 from igniter_store_conformance.suite.concurrency.processes import ProcessClauses
 from igniter_store_conformance.suite.concurrency.streams import StreamContentionClauses
 from igniter_store_conformance.suite.counters import CounterClauses
+from igniter_store_conformance.suite.crossed import CrossedClauses
 from igniter_store_conformance.suite.faults.blocked_loop import BlockedLoopClauses
 from igniter_store_conformance.suite.faults.connections import FaultClauses
 from igniter_store_conformance.suite.faults.half_open import SilenceClauses
@@ -44,6 +45,7 @@ from igniter_store_conformance.suite.streams.trimming import TrimmingClauses
 class AdapterSuite(
     # pytest runs the tests of the last base first.
     ModelClauses,
+    CrossedClauses,
     OutageClauses,
     FreeingClauses,
     SilenceClauses,

@@ -98,8 +98,9 @@ class CommandSubscription(Subscription):
         if self.is_live:
             try:
                 self._callback(channel, payload)
-            # A callback may raise anything; it must not affect other subscribers (PUB-6).
-            except Exception:  # noqa: BLE001
+            # A callback may raise anything, even the CancelledError of a future that it asked for a
+            # result; it must not affect other subscribers (PUB-6).
+            except (Exception, asyncio.CancelledError):  # noqa: BLE001
                 report_callback_error(channel)
 
     def report_gap(self) -> None:
@@ -107,7 +108,7 @@ class CommandSubscription(Subscription):
         if self.is_live and self.is_confirmed and self._on_gap is not None:
             try:
                 self._on_gap()
-            except Exception:  # noqa: BLE001 - a user's callback may raise anything
+            except (Exception, asyncio.CancelledError):  # noqa: BLE001 - see `deliver`
                 report_callback_error(self.name[1])
 
     async def cancel(self) -> None:

@@ -1,0 +1,1 @@
+"""Generated broken adapters: one operation or capability of each has one mutation."""

@@ -1,0 +1,81 @@
+"""Run the crossed tests over generated adapters."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING
+
+from igniter_store_conformance import AdapterSuite
+from igniter_store_conformance.engine.clause_info import clause_test_of
+from igniter_store_conformance.engine.clause_test import judge
+from igniter_store_conformance.engine.trial import Trial
+from igniter_store_conformance.spec.states import State
+
+from generated_adapters.adapters import Generated, generated
+
+if TYPE_CHECKING:
+    from igniter_store_conformance import Harness
+
+_LIMIT = 4.0
+
+
+def killer_of(broken: Generated, names: list[str] | None = None) -> str | None:
+    """Return the first test that fails over an adapter."""
+    adapter_class = broken.adapter_class()
+
+    class GeneratedSuite(AdapterSuite):
+        def harness(self) -> Harness:
+            return adapter_class.harness()
+
+    suite = GeneratedSuite()
+    for name in suite.clause_tests() if names is None else names:
+        test = clause_test_of(getattr(suite, name))
+        assert test is not None
+        if test.clause.id.startswith("MDL"):
+            continue
+        trial = Trial(suite.harness(), seed=zlib.crc32(name.encode()), limit=_LIMIT / 2)
+        trial.explains = False
+        if judge(suite, test, trial, _LIMIT).state is State.FAILED:
+            return name
+    return None
+
+
+def first_tests(broken: Generated) -> list[str]:
+    """Return the crossed tests that should find it, then all others."""
+    crossed = [
+        name
+        for name in AdapterSuite.clause_tests()
+        if clause_test_of(getattr(AdapterSuite, name)).body.__module__.endswith("crossed")  # type: ignore[union-attr]
+    ]
+    return sorted(
+        crossed, key=lambda name: not any(f"_{method}" in name for method in broken.methods)
+    )
+
+
+def _killed(place: int) -> tuple[int, str | None]:
+    broken = generated()[place]
+    return place, killer_of(broken, first_tests(broken))
+
+
+def main() -> None:
+    """Print the survivors."""
+    everything = generated()
+    wanted = [
+        place
+        for place, each in enumerate(everything)
+        if sys.argv[1:] == [] or sys.argv[1] in each.name
+    ]
+    counts: Counter[str] = Counter()
+    with ProcessPoolExecutor() as pool:
+        for place, killer in pool.map(_killed, wanted, chunksize=8):
+            counts["killed" if killer else "survived"] += 1
+            if killer is None:
+                print("SURVIVED", everything[place].name, flush=True)  # noqa: T201 - a program
+    print(dict(counts))  # noqa: T201 - the same
+
+
+if __name__ == "__main__":
+    main()
