@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from broken_adapters.breaking import Broken
-from igniter_store.contract import CAPABILITIES, Claims, Counters, KeyValue, Scan, Streams
+from igniter_store.contract import CAPABILITIES, Claims, Counters, KeyValue, PubSub, Scan, Streams
 from igniter_store_conformance.spec.operations import PARAMETERS, Kind
 from igniter_store_memory import MemoryAdapter
 from msgspec import Struct
@@ -34,7 +34,7 @@ EQUIVALENT: Final[dict[str, str]] = {
 }
 """Adapters that keep the contract all the same, with the reason."""
 
-_STORING: Final = (KeyValue, Counters, Claims, Streams, Scan)
+_STORING: Final = (KeyValue, Counters, Claims, Streams, Scan, PubSub)
 _METHODS: Final = [
     method
     for capability in CAPABILITIES
@@ -104,6 +104,9 @@ _OF_KINDS: Final = {
     Kind.MIN_IDLE: mutators.IDLE_TIMES,
     Kind.DELTA: mutators.DELTAS,
     Kind.COUNT: mutators.COUNTS,
+    Kind.CHANNEL: mutators.NAMES,
+    Kind.PATTERN: mutators.NAMES,
+    Kind.PAYLOAD: mutators.BYTES,
 }
 
 

@@ -6,7 +6,7 @@ import sys
 import zlib
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from igniter_store_conformance import AdapterSuite
 from igniter_store_conformance.engine.clause_info import clause_test_of
@@ -43,16 +43,38 @@ def killer_of(broken: Generated, names: list[str] | None = None) -> str | None:
     return None
 
 
+_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(
+        ("key", "stream", "group", "consumer", "field", "prefix", "channel", "pattern"),
+        ("similar", "long"),
+    ),
+    **dict.fromkeys(("value", "owner", "result", "payload"), ("bytes", "similar")),
+    "TTL": ("lifetime",),
+    "min_idle": ("idle",),
+    "delta": ("edges",),
+    "count": ("count",),
+    "list": ("list",),
+    "list result": ("count", "list", "many"),
+    "behaviour": ("state", "race"),
+}
+"""The dimensions that should find a mutation, by its part."""
+
+
 def first_tests(broken: Generated) -> list[str]:
-    """Return the crossed tests that should find it, then all others."""
+    """Return the crossed tests, beginning with those that should find the fault."""
+    words = _WORDS.get(broken.part, ("other_client",))
+
+    def rank(name: str) -> tuple[bool, bool]:
+        is_about = name.startswith(tuple(f"test_{word}_" for word in words))
+        calls = any(method in name for method in broken.methods)
+        return (not (is_about and calls), not (is_about or calls))
+
     crossed = [
         name
         for name in AdapterSuite.clause_tests()
-        if clause_test_of(getattr(AdapterSuite, name)).body.__module__.endswith("crossed")  # type: ignore[union-attr]
+        if getattr(AdapterSuite, name).__module__.endswith(".crossed")
     ]
-    return sorted(
-        crossed, key=lambda name: not any(f"_{method}" in name for method in broken.methods)
-    )
+    return sorted(crossed, key=rank)
 
 
 def _killed(place: int) -> tuple[int, str | None]:

@@ -16,7 +16,7 @@ from igniter_store_conformance.crossing.dimension import (
 )
 from igniter_store_conformance.crossing.program import Call, bound
 from igniter_store_conformance.spec.operations import Kind, Operation
-from igniter_store_conformance.tools.samples import PAYLOADS
+from igniter_store_conformance.tools.samples import NOT_INTEGERS, PAYLOADS
 
 if TYPE_CHECKING:
     from igniter_store.contract import Adapter
@@ -162,7 +162,7 @@ def _of(operation: Operation) -> set[Kind]:
 
 def payloads(trial: Trial) -> list[bytes]:
     """Return payloads of every length up to 1 MiB, and with every byte."""
-    chosen = [*PAYLOADS, *(bytes([each]) for each in range(256))]
+    chosen = [*PAYLOADS, *NOT_INTEGERS, *(bytes([each]) for each in range(256))]
     chosen += [trial.payload(length) for length in (*_LENGTHS, *_LONG_LENGTHS)]
     return list(dict.fromkeys(chosen))
 

@@ -102,7 +102,7 @@ def look(name: str, groups: Sequence[str] = (), *, client: int = 0) -> Program:
 
 
 async def follow(
-    suite: type[Suite], trial: Trial, program: Program, clients: Sequence[FullAdapter]
+    suite: type[Suite], trial: Trial, program: Program, clients: Sequence[FullAdapter], about: str
 ) -> None:
     """Make the calls, and fail at the first reply that isn't the reference's.
 
@@ -111,6 +111,7 @@ async def follow(
         trial: makes the clients.
         program: the calls.
         clients: the clients that calls name.
+        about: begins the message of a failure.
     """
     __tracebackhide__ = True
     program = _supported(trial, program)
@@ -120,8 +121,9 @@ async def follow(
     if trial.explains and len(clients) == 1:
         difference = await _shortest(suite, trial, program, difference)
     raise AssertionError(
-        f"{difference.call}: the adapter answered {_short(difference.answer)}, the contract says "
-        f"{_short(difference.expected)}.\nThis program shows it:\n\n{difference.script}"
+        f"{about}\n{difference.call}: the adapter answered {_short(difference.answer)}, the "
+        f"contract says {_short(difference.expected)}.\n"
+        f"This program shows it:\n\n{difference.script}"
     )
 
 

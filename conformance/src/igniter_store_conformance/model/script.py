@@ -16,44 +16,31 @@ if TYPE_CHECKING:
     from igniter_store_conformance.engine.suite import Suite
     from igniter_store_conformance.model.reference import Id
 
-_BEGINNING: Final = """\
-import asyncio
-import inspect
-import math
-
-from igniter_store.contract import Entry, StoreError
-
-{imports}
-
-harness = {harness}  # or however your tests make it
-
-
-def key(name):
-    return harness.namespace + "replay:" + name
-
-
+_TOKEN_KEY: Final = """\
 def token_key(name):
-    return key("token:{{" + key(name) + "}}")
-
-
+    return key("token:{" + key(name) + "}")
+"""
+_LET_TIME_PASS: Final = """\
 async def let_time_pass(seconds):
     if harness.advance is None:
         await asyncio.sleep(seconds)
     elif inspect.isawaitable(waiting := harness.advance(seconds)):
         await waiting
-
-
+"""
+_ANSWER: Final = """\
 async def answer(call):
     try:
         return await call
     except StoreError as error:
         return error.code
-
-
-async def main():
-    adapter = harness.connect()
-    await adapter.open()
 """
+_HELPERS: Final = {
+    "token_key(": _TOKEN_KEY,
+    "let_time_pass(": _LET_TIME_PASS,
+    "answer(": _ANSWER,
+}
+"""What a script needs if it has this text."""
+_IMPORTED: Final = {"inspect.": "import inspect", "math.": "import math"}
 _END: Final = """\
     await adapter.close()
 
@@ -85,7 +72,10 @@ class Script:
         written += [f"{option}={self._written(value)}" for option, value in options.items()]
         if name == "acquire":
             written.append(f"token_key=token_key({first!r})")
-        question = f"await answer(adapter.{name}({', '.join(written)}))"
+        question = f"adapter.{name}({', '.join(written)})"
+        if isinstance(expected, ErrorCode):
+            question = f"answer({question})"
+        question = f"await {question}"
         if name == "xadd" and isinstance(expected, tuple):
             self._names[expected] = f"id_{len(self._names) + 1}"
             self._lines.append(f"{self._names[expected]} = {question}")
@@ -107,8 +97,21 @@ class Script:
     def text(self) -> str:
         """Return the script."""
         imports, harness = self._suite.imported()
-        beginning = _BEGINNING.format(imports=imports, harness=harness)
-        return beginning + "".join(f"    {line}\n" for line in self._lines) + _END
+        body = "".join(f"    {line}\n" for line in self._lines)
+        helpers = [helper for text, helper in _HELPERS.items() if text in body]
+        code = "\n\n".join(
+            [
+                f"harness = {harness}  # or however your tests make it\n",
+                'def key(name):\n    return harness.namespace + "replay:" + name\n',
+                *helpers,
+                "async def main():\n    adapter = harness.connect()\n    await adapter.open()\n",
+            ]
+        )
+        standard = [line for text, line in _IMPORTED.items() if text in code + body]
+        names = [name for name in ("Entry", "StoreError") if f"{name}" in code + body]
+        contract = f"from igniter_store.contract import {', '.join(names)}\n\n" if names else ""
+        first = "\n".join(["import asyncio", *standard])
+        return f"{first}\n\n{contract}{imports}\n\n{code}{body}{_END}"
 
     def _check(self, name: str, expected: Any) -> str:
         match expected:

@@ -49,8 +49,9 @@ def _test_of(dimension: Dimension, cell: Cell) -> Callable[..., None]:
     async def body(self: Suite, trial: Trial) -> None:
         __tracebackhide__ = True
         async with dimension.clients(trial) as clients:
-            await follow(type(self), trial, dimension.program(cell, trial), clients)
+            await follow(type(self), trial, dimension.program(cell, trial), clients, about)
 
+    about = f"{dimension.clause(cell)} · {cell.operation.title} · {dimension.title}"
     words: dict[str, Any] = {"operation": f"`{cell.operation.title}`", "kind": cell.kind or ""}
     name = f"test_{dimension.word}_{cell.operation.title}_{cell.kind or ''}"
     body.__name__ = _NO_WORD.sub("_", name.lower()).strip("_")

@@ -67,6 +67,6 @@ class Claims(Adapter):
         counter was deleted. A rejected call doesn't increment the counter.
 
         Raises:
-            BackendFailed: `STORE_INCREMENT_FAILED` if `token_key` doesn't hold a number; the claim
-                isn't acquired.
+            BackendFailed: `STORE_INCREMENT_FAILED` if `token_key` doesn't hold a number, or holds
+                the largest one of 64 bits; the claim isn't acquired.
         """

@@ -133,11 +133,7 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
         def step() -> int:
             record = self.files.load(key) or Record(key, b"0")
-            total = _number(record.value) + delta
-            if total not in _RANGE:
-                raise _not_counted(
-                    "The sum leaves the 64 bits of a counter: count in larger units."
-                )
+            total = _added(record.value, delta)
             if record.deadline == math.inf:
                 self._store(key, b"%d" % total, ttl)
             else:
@@ -172,7 +168,8 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
             if self._is_there(key):
                 return None
             last = self.files.load(token_key)
-            token = 1 + (int(self.files.clock() * 1_000) if last is None else _number(last.value))
+            now = int(self.files.clock() * 1_000)
+            token = now + 1 if last is None else _added(last.value, 1)
             # The token first: a process that is killed between the two has wasted a number. In the
             # other order, a number might be issued twice.
             self._store(token_key, b"%d" % token, TOKEN_LIFETIME)
@@ -226,12 +223,14 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
         self.files.store(Record(key, value, math.inf if ttl is None else self.files.clock() + ttl))
 
 
-def _number(value: bytes) -> int:
-    if _DECIMAL.fullmatch(value) and (number := int(value)) in _RANGE:
-        return number
-    raise _not_counted(
-        "The key holds no whole number of 64 bits: delete it, or count under another."
-    )
+def _added(value: bytes, delta: int) -> int:
+    if not _DECIMAL.fullmatch(value) or (number := int(value)) not in _RANGE:
+        raise _not_counted(
+            "The key holds no whole number of 64 bits: delete it, or count under another."
+        )
+    if number + delta in _RANGE:
+        return number + delta
+    raise _not_counted("The sum leaves the 64 bits of a counter: count in larger units.")
 
 
 def _not_counted(message: str) -> Exception:
