@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zlib
 from collections import Counter
@@ -91,7 +92,7 @@ def main() -> None:
         if sys.argv[1:] == [] or sys.argv[1] in each.name
     ]
     counts: Counter[str] = Counter()
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(max_workers=int(os.environ.get("WORKERS", "0")) or None) as pool:
         for place, killer in pool.map(_killed, wanted, chunksize=8):
             counts["killed" if killer else "survived"] += 1
             if killer is None:

@@ -116,7 +116,7 @@ class _Names(Dimension):
             each[Kind.VALUE] = b"value %d" % place
         before = [prepared(operation, each) for each in bindings]
         calls = [bound(operation.call, each) for each in bindings]
-        if kind in {Kind.CONSUMER, Kind.FIELD}:  # each needs entries of its own
+        if kind not in _FIRST_KINDS:  # each needs entries of its own
             program = [
                 each
                 for preparing, call in zip(before, calls, strict=True)

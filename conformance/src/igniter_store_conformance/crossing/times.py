@@ -49,6 +49,7 @@ _SHORT: Final = (0.0004, 0.001, 0.0015, 0.05, 0.2504, 1.0, 1.0004, 2.5)
 """Seconds; used where the kit moves the time of a backend in this process."""
 
 _CLAUSES: Final[dict[type[Adapter], str]] = {KeyValue: "KV-7", Counters: "CTR-5", Claims: "CLM-2"}
+_MILLISECONDS: Final = 0.002
 _EPOCH: Final = 1e9  # seconds; less than have passed since 1970
 _MARGIN: Final = 5.0  # seconds that a run may really take
 
@@ -135,7 +136,8 @@ class Idling(Dimension):
         idles = (*_SHORT, *TTLS) if exact else [ttl for ttl in TTLS if ttl < _EPOCH]
         program: Program = []
         for place, idle in enumerate(idles):
-            stream, margin = f"stream {place}", idle / 4 if exact else _MARGIN
+            stream = f"stream {place}"
+            margin = min(_MILLISECONDS, idle / 4) if exact else _MARGIN
             program += [
                 Call("xgroup_create", (stream, "group"), {}),
                 Call("xadd", (stream, {"field": b"1"}), {}),
@@ -143,7 +145,7 @@ class Idling(Dimension):
                 Wait(idle - margin),
                 _asked(cell, stream, idle),
                 Call("xpending", (stream, "group"), {}),
-                Wait(margin + (idle / 4 if exact else 1.0)),
+                Wait(margin + (margin if exact else 1.0)),
                 _asked(cell, stream, idle),
                 Call("xpending", (stream, "group"), {}),
             ]
