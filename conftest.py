@@ -18,6 +18,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # One in this many tests of the crossing runs over each server in `nox -s tests`, others each time;
 # `nox -s thorough` runs all of them.
 _SAMPLE: Final = 8
+_NOT_SCOPED: Final = (
+    "the crossing doesn't allow yet for a store's own prefix, nor for adapters of one capability"
+)
 _RUN: Final = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")  # the same for all workers of a run
 
 
@@ -27,7 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     A marker in the source of either would only need an explanation.
     """
     for item in items:
-        if _is_crossed(item) and "TestMemory::" not in item.nodeid:
+        if _is_crossed(item) and "test_scoped_store.py::" in item.nodeid:
+            item.add_marker(pytest.mark.skip(_NOT_SCOPED))
+        elif _is_crossed(item) and "TestMemory::" not in item.nodeid:
             is_left_out = zlib.crc32(f"{_RUN}{item.nodeid}".encode()) % _SAMPLE
             if is_left_out or item.get_closest_marker("full") is not None:
                 item.add_marker(pytest.mark.thorough)
