@@ -17,7 +17,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # One in this many tests of the crossing runs over each server in `nox -s tests`, others each time;
 # `nox -s thorough` runs all of them.
-_SAMPLE: Final = 8
+_SAMPLE: Final = 25
 _NOT_SCOPED: Final = (
     "the crossing doesn't allow yet for a store's own prefix, nor for adapters of one capability"
 )
