@@ -240,7 +240,12 @@ class RedisClusterClient(CommandClient):
             if failed is not None:
                 # Outside of the except block, where redis-py's errors would get this one as their
                 # context, and keep it in their own reference cycles
-                if not await self._is_elsewhere(slot, server, failed.code):
+                try:
+                    is_elsewhere = await self._is_elsewhere(slot, server, failed.code)
+                except BaseException:
+                    del failed  # or the error and this frame would form a reference cycle
+                    raise
+                if not is_elsewhere:
                     break
                 continue
             if not isinstance(answer, ReplyError):

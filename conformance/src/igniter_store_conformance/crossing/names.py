@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,9 +94,9 @@ class _Names(Dimension):
             return "SCN-5"
         return by_capability(cell.operation, NAME_CLAUSES)
 
+    @abstractmethod
     def names(self, cell: Cell, trial: Trial) -> list[str]:
         """Return the names to tell apart."""
-        raise NotImplementedError
 
     def program(self, cell: Cell, trial: Trial) -> Program:
         operation, kind = cell.operation, cell.kind
